@@ -1,0 +1,409 @@
+"""The four generations of the family as data: the structure of each chip and what follows from it.
+
+A generation holds the figures that are published of it (`mtia.published`) and a `Structure`: the
+counts, shapes and clocks from which the derived properties compute those figures again. Whatever
+the public material leaves open is a design choice of this project and has an entry in
+`Generation.notes`.
+
+A profile is the size at which a tensor engine is built: `full` is the structure itself, `sim` keeps
+its formats and its ratios and is narrow enough to simulate, `fpga` fits a hobby board.
+
+>>> from mtia import generations
+>>> generations.get("450").engine("sim").dense_rows
+3
+"""
+
+from dataclasses import dataclass
+
+from . import formats as _formats
+from .engine import LIMITS, EngineParameters, needs_exact_e5m2
+from .published import PUBLISHED, Figure, Mark, Published
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hbm:
+    """The memory stacks of a package.
+
+    stacks: stacks a package; kind: their standard; pins: data pins a stack; gbps: Gb/s a pin;
+    channels: channels a stack, of two pseudo-channels each; stack_gb: sizes offered, GB a stack;
+    timing_set: name of the timing parameters.
+    """
+
+    stacks: int
+    kind: str
+    pins: int
+    gbps: float
+    channels: int
+    stack_gb: tuple[int, ...]
+    timing_set: str
+
+    @property
+    def bandwidth(self) -> float:
+        """Peak of the package, TB/s."""
+        return self.stacks * self.pins * self.gbps / 8 / 1000
+
+    @property
+    def capacities(self) -> tuple[int, ...]:
+        """Sizes of the package's memory, GB."""
+        return tuple(self.stacks * size for size in self.stack_gb)
+
+    @property
+    def pseudo_channels(self) -> int:
+        """Pseudo-channels of the package, each 32 bits wide."""
+        return self.stacks * self.channels * 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The NICs of a package and its scale-up domain.
+
+    gbps: Gb/s of a NIC, each way; scale_up, scale_out, spare: NICs set to each use at boot;
+    spares_lent: whether the spare ones carry scale-up traffic while none has failed;
+    domain: packages of a scale-up domain; switched: whether a switch joins them.
+    """
+
+    gbps: int
+    scale_up: int
+    scale_out: int
+    spare: int
+    spares_lent: bool
+    domain: int
+    switched: bool
+
+    @property
+    def nics(self) -> int:
+        """NICs of the package."""
+        return self.scale_up + self.scale_out + self.spare
+
+    @property
+    def scale_up_bandwidth(self) -> float:
+        """TB/s to the scale-up domain, each way."""
+        return (self.scale_up + (self.spare if self.spares_lent else 0)) * self.gbps / 8000
+
+    @property
+    def scale_out_bandwidth(self) -> float:
+        """GB/s to the scale-out network, each way."""
+        return self.scale_out * self.gbps / 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """Counts, shapes and clocks of a package.
+
+    rows, columns: PEs of a compute chiplet in use; spare_rows: rows beside them that stand in for
+    a bad PE of a column; dpes_per_pe: dot-product engines of a PE, each of the `full` profile's
+    shape; clock_ghz: PE clock; local_memory_kib: local memory of a PE; message_engines: of the
+    package; features: names from `FEATURES`.
+    """
+
+    compute_chiplets: int
+    network_chiplets: int
+    soc_chiplets: int
+    rows: int
+    columns: int
+    spare_rows: int
+    dpes_per_pe: int
+    clock_ghz: float
+    local_memory_kib: int
+    message_engines: int
+    hbm: Hbm
+    network: Network
+    features: tuple[str, ...]
+
+    @property
+    def pes(self) -> int:
+        """PEs of the package in use."""
+        return self.compute_chiplets * self.rows * self.columns
+
+    @property
+    def spare_pes(self) -> int:
+        """PEs of the package beside those in use."""
+        return self.compute_chiplets * self.spare_rows * self.columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One generation: its published figures, its structure and what its tensor engine can do.
+
+    name: as in commands (`mtia450`); title: as in text (`MTIA 450`); formats: formats of the
+    engine; fpga_formats: the few that the `fpga` profile keeps; mixed, dense_rows: as in
+    `EngineParameters`; notes: (part, why it is so) for each part that is inferred or a design choice
+    of this project, the part being a field of `Structure` (a nested one after a dot) or of this class.
+    """
+
+    name: str
+    title: str
+    published: Published
+    structure: Structure
+    formats: tuple[str, ...]
+    fpga_formats: tuple[str, ...]
+    mixed: bool
+    dense_rows: int
+    notes: tuple[tuple[str, str], ...]
+
+    def engine(self, profile: str = "sim") -> EngineParameters:
+        """The tensor engine at a profile of `PROFILES`; ValueError with the nearest names otherwise."""
+        size = PROFILES.get(profile)
+        if size is None:
+            raise ValueError(_formats.unknown("Profile", profile, list(PROFILES)))
+        return EngineParameters(
+            units=size.units,
+            slices=size.slices,
+            depth=size.depth,
+            dense_rows=self.dense_rows,
+            formats=self.fpga_formats if size.reduced else self.formats,
+            mixed=self.mixed,
+            exact_e5m2=not size.reduced,
+        )
+
+    @property
+    def mx8_format(self) -> str:
+        """Name of the format behind the published "MX8" rate (plain FP8 where there are no block scales)."""
+        return "MXFP8_E4M3" if "MXFP8_E4M3" in self.formats else "FP8_E4M3"
+
+    def macs_per_cycle(self, name: str) -> int:
+        """MACs a cycle of the whole package with both operands in the format of that name (0: it lacks it)."""
+        row = _formats.get(name)
+        if row.name not in self.formats:
+            return 0
+        return self.structure.pes * self.structure.dpes_per_pe * self.engine("full").mac_lanes(row, row)
+
+    def pflops(self, name: str) -> float:
+        """Peak PFLOPS of the package in the format of that name, a MAC counted as two operations."""
+        return 2 * self.macs_per_cycle(name) * self.structure.clock_ghz / 1e6
+
+    @property
+    def rate_ratio(self) -> tuple[float, float, float]:
+        """Rates of MX4, MX8 and BF16, in units of the last."""
+        unit = self.macs_per_cycle("BF16")
+        return (self.macs_per_cycle("MXFP4") / unit, self.macs_per_cycle(self.mx8_format) / unit, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Size at which an engine is built; `reduced` keeps only the formats of a small FPGA."""
+
+    units: int
+    slices: int
+    depth: int
+    reduced: bool
+    summary: str
+
+
+#: the three sizes by name
+PROFILES: dict[str, Profile] = {
+    "full": Profile(units=32, slices=2, depth=32, reduced=False, summary="the published shape, 32 x 64 B: to emit"),
+    "sim": Profile(units=8, slices=1, depth=64, reduced=False, summary="same formats, narrow: to simulate"),
+    "fpga": Profile(units=2, slices=1, depth=16, reduced=True, summary="few formats: for a hobby board"),
+}
+
+#: what a generation may have, and what that is
+FEATURES: dict[str, str] = {
+    "message_engines": "engines at the grid's edge that run collectives without the PEs",
+    "near_memory_reduction": "copy and sum beside the HBM",
+    "spare_row": "a row of PEs that stands in for a bad one in a column, chosen at boot",
+    "block_scales": "OCP MX formats in the tensor engine",
+    "soc_chiplet": "a chiplet for the host interface",
+    "switched_domain": "a switch between the packages of a scale-up domain",
+    "softmax_unit": "softmax and attention in hardware",
+    "moe_feed_forward": "acceleration of mixture-of-experts feed-forward layers",
+    "mixed_operands": "operands of different widths in one pass, without a conversion",
+}
+
+_PLAIN = ("FP8_E5M2", "FP8_E4M3", "BF16", "FP16", "TF32")
+_MX = (*_PLAIN, *_formats.MX_FORMATS)
+_MX_FPGA = ("MXFP8_E4M3", "MXFP4")
+_F300 = ("message_engines", "near_memory_reduction", "spare_row")
+_F400 = (*_F300, "block_scales", "soc_chiplet", "switched_domain")
+_F450 = (*_F400, "softmax_unit", "moe_feed_forward", "mixed_operands")
+
+
+def _hbm3e(stacks: int, gbps: float) -> Hbm:
+    set_name = f"HBM3E-{gbps:.1f}"
+    return Hbm(stacks=stacks, kind="HBM3E", pins=1024, gbps=gbps, channels=16, stack_gb=(36,), timing_set=set_name)
+
+
+def _hbm4(kind: str, gbps: float, *stack_gb: int) -> Hbm:
+    set_name = f"{kind}-{gbps:.1f}"
+    return Hbm(stacks=8, kind=kind, pins=2048, gbps=gbps, channels=32, stack_gb=stack_gb, timing_set=set_name)
+
+
+_RACK = Network(gbps=800, scale_up=12, scale_out=1, spare=1, spares_lent=False, domain=72, switched=True)
+_SPARE_NOTE = ("spare_rows", "a spare row a chiplet, as on the 300: our choice")
+_CUSTOM_NOTE = ("formats", "the custom low-precision types are not public; NVFP4, MXFP6 and MXINT8 are our choice")
+_COMMON_NOTES = (
+    ("dense_rows", "follows from the ratio of the published MX4 and MX8 rates: inference"),
+    ("dpes_per_pe", "eight engines of the shape of the 300's fit the published PFLOPS: inference"),
+    ("local_memory_kib", "the size of the 300's is kept: our choice"),
+    ("message_engines", "16 are published of the 300; the same number here is our choice"),
+    ("hbm", "kind and pin rate are inferred from bandwidth and capacity; the timing set is derived, second-hand"),
+    ("network", "12 NICs up and 1 out, of 800 Gb/s, give the published bandwidths; their number is our choice"),
+)
+
+GENERATIONS: dict[str, Generation] = {
+    row.name: row
+    for row in (
+        Generation(
+            name="mtia300",
+            title="MTIA 300",
+            published=PUBLISHED["mtia300"],
+            structure=Structure(
+                compute_chiplets=1,
+                network_chiplets=2,
+                soc_chiplets=0,
+                rows=12,
+                columns=6,
+                spare_rows=1,
+                dpes_per_pe=2,
+                clock_ghz=1.9,
+                local_memory_kib=512,
+                message_engines=16,
+                hbm=_hbm3e(6, 8.0),
+                network=Network(
+                    gbps=800, scale_up=8, scale_out=2, spare=2, spares_lent=True, domain=16, switched=False
+                ),
+                features=_F300,
+            ),
+            formats=_PLAIN,
+            fpga_formats=("FP8_E4M3",),
+            mixed=False,
+            dense_rows=1,
+            notes=(
+                (
+                    "clock_ghz",
+                    "1.9 GHz is inferred: with 2048 BF16 MAC a PE it gives 560 TFLOPS, printed as 0.6 PFLOPS",
+                ),
+                ("dpes_per_pe", "two engines of 32 x 64 B x 32, from notes of a paper"),
+                ("network", "the spare NICs carry scale-up traffic: 10 of 800 Gb/s give the published 1 TB/s"),
+                ("hbm", "8.0 Gb/s a pin from notes of a paper; the timing set is derived, second-hand"),
+            ),
+        ),
+        Generation(
+            name="mtia400",
+            title="MTIA 400",
+            published=PUBLISHED["mtia400"],
+            structure=Structure(
+                compute_chiplets=2,
+                network_chiplets=2,
+                soc_chiplets=1,
+                rows=8,
+                columns=6,
+                spare_rows=1,
+                dpes_per_pe=8,
+                clock_ghz=1.9,
+                local_memory_kib=512,
+                message_engines=16,
+                hbm=_hbm3e(8, 9.0),
+                network=_RACK,
+                features=_F400,
+            ),
+            formats=_MX,
+            fpga_formats=_MX_FPGA,
+            mixed=False,
+            dense_rows=2,
+            notes=(
+                ("rows", "a grid of 8 x 6 a chiplet comes from an analyst"),
+                ("spare_rows", "a spare row a chiplet comes from an analyst"),
+                ("clock_ghz", "the clock of the 300 fits the published PFLOPS: inference"),
+                ("formats", "MX8 and MX4 are published; the 6-bit formats and MXINT8 are our choice"),
+                *_COMMON_NOTES,
+            ),
+        ),
+        Generation(
+            name="mtia450",
+            title="MTIA 450",
+            published=PUBLISHED["mtia450"],
+            structure=Structure(
+                compute_chiplets=2,
+                network_chiplets=2,
+                soc_chiplets=1,
+                rows=9,
+                columns=6,
+                spare_rows=1,
+                dpes_per_pe=8,
+                clock_ghz=1.98,
+                local_memory_kib=512,
+                message_engines=16,
+                hbm=_hbm4("HBM4", 9.0, 36),
+                network=_RACK,
+                features=_F450,
+            ),
+            formats=(*_MX, "NVFP4"),
+            fpga_formats=_MX_FPGA,
+            mixed=True,
+            dense_rows=3,
+            notes=(
+                ("rows", "the grid is undisclosed; 9 x 6 a chiplet is our choice: rows of six as on the 300"),
+                ("clock_ghz", "undisclosed; 1.98 GHz is our choice: it gives 3.50 PFLOPS of BF16 on that grid"),
+                _SPARE_NOTE,
+                _CUSTOM_NOTE,
+                *_COMMON_NOTES,
+            ),
+        ),
+        Generation(
+            name="mtia500",
+            title="MTIA 500",
+            published=PUBLISHED["mtia500"],
+            structure=Structure(
+                compute_chiplets=4,
+                network_chiplets=2,
+                soc_chiplets=1,
+                rows=6,
+                columns=6,
+                spare_rows=1,
+                dpes_per_pe=8,
+                clock_ghz=2.12,
+                local_memory_kib=512,
+                message_engines=16,
+                hbm=_hbm4("HBM4E", 13.5, 48, 64),
+                network=_RACK,
+                features=_F450,
+            ),
+            formats=(*_MX, "NVFP4"),
+            fpga_formats=_MX_FPGA,
+            mixed=True,
+            dense_rows=3,
+            notes=(
+                ("rows", "the grid is undisclosed; 6 x 6 on each of four smaller chiplets is our choice"),
+                ("clock_ghz", "undisclosed; 2.12 GHz is our choice: it gives 5.00 PFLOPS of BF16 on that grid"),
+                _SPARE_NOTE,
+                _CUSTOM_NOTE,
+                ("network.domain", "an analyst says more than 72; we build 72, the rack of the 400"),
+                *_COMMON_NOTES,
+            ),
+        ),
+    )
+}
+
+
+def get(name: "str | Generation") -> Generation:
+    """The generation of that name: any case, `mtia450`, `MTIA 450` or `450`.
+
+    Raises ValueError with the nearest names otherwise.
+    """
+    if isinstance(name, Generation):
+        return name
+    key = "".join(character for character in str(name).lower() if character.isalnum())
+    key = f"mtia{key}" if key.isdigit() else key
+    if key not in GENERATIONS:
+        raise ValueError(_formats.unknown("Generation", key or name, list(GENERATIONS)))
+    return GENERATIONS[key]
+
+
+__all__ = [
+    "FEATURES",
+    "GENERATIONS",
+    "LIMITS",
+    "PROFILES",
+    "EngineParameters",
+    "Figure",
+    "Generation",
+    "Hbm",
+    "Mark",
+    "Network",
+    "Profile",
+    "Published",
+    "Structure",
+    "get",
+    "needs_exact_e5m2",
+]
