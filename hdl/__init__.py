@@ -1,0 +1,1 @@
+"""Synthesizable hardware of the family, in Amaranth."""

@@ -1,0 +1,1 @@
+"""What every block stands on: streams and their helpers, checked wiring, modules emitted once, arithmetic."""

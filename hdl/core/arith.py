@@ -1,0 +1,130 @@
+"""Arithmetic shared by data paths: adder trees, maximum trees, leading zeros, sticky shifts.
+
+Every intermediate is a named signal: Amaranth emits a Python expression once per use, and synthesis
+maps named sums to carry chains. The functions add combinational logic to a module given to them;
+`registered` levels of a tree become a clock cycle each.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+
+from amaranth import *
+from amaranth.hdl import ValueLike
+from amaranth.utils import ceil_log2
+
+
+def tree_levels(count: int) -> int:
+    """Levels of a binary tree over `count` terms."""
+    return ceil_log2(count)
+
+
+def reduce_tree(
+    m: Module,
+    terms: Sequence[ValueLike],
+    combine: Callable[[Value, Value], Value],
+    *,
+    name: str,
+    registered: Collection[int] = (),
+) -> Value:
+    """Combine terms pairwise, level by level, each node a signal ``NAME_LEVEL_INDEX``.
+
+    Latency: one cycle for each level in `registered` (counted from 1 at the leaves). An odd term is
+    carried to the next level with the same latency. Registers have no reset.
+    """
+    if not terms:
+        raise ValueError("Terms of a tree must be at least one, not []")
+    nodes = [Value.cast(term) for term in terms]
+    for level in range(1, tree_levels(len(nodes)) + 1):
+        pairs = [combine(*nodes[i : i + 2]) if i + 1 < len(nodes) else nodes[i] for i in range(0, len(nodes), 2)]
+        domain = m.d.sync if level in registered else m.d.comb
+        nodes = []
+        for index, pair in enumerate(pairs):
+            node = Signal(pair.shape(), name=f"{name}_{level}_{index}", reset_less=level in registered)
+            domain += node.eq(pair)
+            nodes.append(node)
+    return nodes[0]
+
+
+def sum_tree(m: Module, terms: Sequence[ValueLike], *, name: str, registered: Collection[int] = ()) -> Value:
+    """Exact sum of unsigned terms; the result is wide enough for every input."""
+    return reduce_tree(m, terms, lambda a, b: a + b, name=name, registered=registered)
+
+
+def maximum_tree(m: Module, terms: Sequence[ValueLike], *, name: str, registered: Collection[int] = ()) -> Value:
+    """Largest of unsigned terms."""
+    return reduce_tree(m, terms, lambda a, b: Mux(a > b, a, b), name=name, registered=registered)
+
+
+def leading_zeros(
+    m: Module,
+    value: ValueLike,
+    *,
+    name: str,
+    registered: Collection[int] = (),
+    limit: Value | None = None,
+) -> tuple[Signal, Signal]:
+    """Zeros above the most significant one of `value`, and `value` shifted left by that count.
+
+    Returns (count, normalized); with a `limit` the count is the lesser of the two (no registers
+    then). The count of a zero value is the largest that its width can hold and means nothing;
+    `normalized` is then zero. One step per bit of the count, coarsest first, so that counting and
+    shifting share their logic. Latency: one cycle for each distance (a power of two) in
+    `registered`, whose step ends in a register.
+    """
+    current = Value.cast(value)
+    width = len(current)
+    count: Value = Const(0, 0)
+    for step in reversed(range(ceil_log2(width))):
+        distance = 1 << step
+        domain = m.d.sync if distance in registered else m.d.comb
+        taken = Signal(name=f"{name}_taken_{distance}")
+        shifted = Signal(width, name=f"{name}_shift_{distance}", reset_less=True)
+        counted = Signal(len(count) + 1, name=f"{name}_count_{distance}", reset_less=True)
+        empty = current[width - distance :] == 0
+        if limit is None:
+            m.d.comb += taken.eq(empty)
+        else:
+            left = Signal.like(limit, name=f"{name}_left_{distance}")
+            m.d.comb += taken.eq(empty & (limit >= distance))
+            m.d.comb += left.eq(limit - Mux(taken, distance, 0))
+            limit = left
+        domain += shifted.eq(Mux(taken, current << distance, current))
+        domain += counted.eq(Cat(taken, count))
+        current, count = shifted, counted
+    result = Signal(max(1, len(count)), name=f"{name}_count")
+    normalized = Signal(width, name=f"{name}_normalized")
+    m.d.comb += [result.eq(count), normalized.eq(current)]
+    return result, normalized
+
+
+def shift_right_sticky(m: Module, value: ValueLike, amount: ValueLike, *, name: str) -> Signal:
+    """`value` >> `amount`, with the bits that leave ORed into the least significant bit.
+
+    An amount of the width or more leaves only that sticky bit. Shifts of all bits of `amount` are
+    honoured, so a caller need not saturate it.
+    """
+    current = Value.cast(value)
+    amount = Value.cast(amount)
+    width = len(current)
+    for step in range(len(amount)):
+        distance = min(1 << step, width)
+        lost = Signal(name=f"{name}_lost_{step}")
+        shifted = Signal(width, name=f"{name}_step_{step}")
+        m.d.comb += lost.eq(current[:distance].any())
+        m.d.comb += shifted.eq(Mux(amount[step], (current >> distance) | lost, current))
+        current = shifted
+    result = Signal(width, name=f"{name}_result")
+    m.d.comb += result.eq(current)
+    return result
+
+
+def delay(m: Module, value: ValueLike, cycles: int, *, name: str, reset_less: bool = True) -> Value:
+    """`value`, `cycles` clock cycles later, in registers ``NAME_1`` to ``NAME_N``.
+
+    Registers have no reset unless `reset_less` is false, as valid bits need it.
+    """
+    current = Value.cast(value)
+    for cycle in range(1, cycles + 1):
+        register = Signal(current.shape(), name=f"{name}_{cycle}", reset_less=reset_less)
+        m.d.sync += register.eq(current)
+        current = register
+    return current
