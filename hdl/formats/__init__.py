@@ -1,0 +1,1 @@
+"""Number formats as Amaranth shapes, and the decoding of their codes."""

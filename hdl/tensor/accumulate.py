@@ -1,0 +1,83 @@
+"""Accumulators of a dot-product unit."""
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core.arith import delay
+from ..formats.float32 import Float32
+from .add_float32 import AddFloat32
+
+
+class AccumulatorBank(wiring.Component):
+    """`depth` FP32 accumulators, to which `groups` values are added one after the other.
+
+    ``acc = RNE_fp32(acc + g)`` for each group in turn, so the bits do not depend on how many groups
+    come in a cycle.
+
+    address:  accumulator of this cycle
+    first:    start from +0 instead of the accumulator
+    enable:   write the result back
+    groups:   FP32 values, in the order in which they are added; a cycle later than their address
+    result:   the accumulator's new value, `latency` cycles later
+
+    Latency: `latency` = 1 + 4 * groups cycles. Throughput: one address a cycle; the same address may
+    come again after `interval_of(groups=...)` cycles at the earliest.
+    """
+
+    def __init__(self, *, depth: int, groups: int):
+        if depth < 2:
+            raise ValueError(f"Depth must be at least 2, not {depth!r}")
+        if groups < 1:
+            raise ValueError(f"Groups must be at least 1, not {groups!r}")
+        self.depth = depth
+        self._count = groups
+        super().__init__(
+            {
+                "address": In(range(depth)),
+                "first": In(1),
+                "enable": In(1),
+                "groups": In(Float32).array(groups),
+                "result": Out(Float32),
+            }
+        )
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """What the bank was built from."""
+        return {"depth": self.depth, "groups": self._count}
+
+    @property
+    def latency(self) -> int:
+        """Cycles from an address to its new value."""
+        return self.latency_of(groups=self._count)
+
+    @staticmethod
+    def latency_of(*, groups: int) -> int:
+        """`latency` of a bank that adds so many groups a cycle."""
+        return 1 + AddFloat32.latency * groups
+
+    @staticmethod
+    def interval_of(*, groups: int) -> int:
+        """Least cycles between two uses of an address."""
+        return AccumulatorBank.latency_of(groups=groups) + 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.storage = storage = memory.Memory(shape=32, depth=self.depth, init=[])
+        read, write = storage.read_port(), storage.write_port()
+        first = delay(m, self.first, 1, name="first")
+        current: Value = Signal(32, name="start")
+        m.d.comb += [read.addr.eq(self.address), current.eq(Mux(first, 0, read.data))]
+        for index in range(self._count):
+            m.submodules[f"add_{index}"] = add = AddFloat32()
+            group = delay(m, self.groups[index].as_value(), AddFloat32.latency * index, name=f"group_{index}")
+            m.d.comb += [add.a.eq(current), add.b.eq(group)]
+            current = add.result.as_value()
+        m.d.comb += [
+            self.result.eq(current),
+            write.data.eq(current),
+            write.addr.eq(delay(m, self.address, self.latency, name="write_address")),
+            write.en.eq(delay(m, self.enable, self.latency, name="write_enable", reset_less=False)),
+        ]
+        return m

@@ -1,0 +1,108 @@
+"""FP32 addition.
+
+Ref: IEEE 754-2019, sections 5.4.1 (addition), 4.3.1 (roundTiesToEven), 6.3 (the sign of a zero sum).
+"""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core.arith import delay, leading_zeros, shift_right_sticky
+from ..formats.float32 import CANONICAL_NAN, Float32
+
+#: 24 bits of significand, guard, round and sticky
+_BITS = 27
+
+
+class AddFloat32(wiring.Component):
+    """``RNE_fp32(a + b)``: subnormals kept, overflow to infinity, every NaN result is 0x7FC00000.
+
+    a, b, result: `Float32`
+
+    Latency: 4 cycles. Throughput: one addition a cycle. No back-pressure and no valid: what goes in
+    comes out four cycles later.
+    """
+
+    a: In(Float32)
+    b: In(Float32)
+    result: Out(Float32)
+
+    #: cycles from the operands to their sum
+    latency = 4
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        nan, inf, inf_sign = self._specials(m)
+        big, small, sign, subtract, exponent, distance = self._order(m)
+        aligned = Signal(_BITS)
+        total = Signal(_BITS + 1, reset_less=True)
+        m.d.comb += aligned.eq(shift_right_sticky(m, small << 3, distance, name="align"))
+        m.d.sync += total.eq((big << 3) + (aligned ^ subtract.replicate(_BITS + 1)) + subtract)
+        limit = delay(m, exponent, 1, name="limit")
+        zero_sign = delay(m, sign & ~subtract, 2, name="zero_sign")
+        count, normalized = leading_zeros(m, total, name="zeros", limit=limit)
+        kept = Signal(_BITS + 1, reset_less=True)
+        field = Signal(8, reset_less=True)
+        m.d.sync += kept.eq(normalized)
+        m.d.sync += field.eq(Mux(normalized[-1], limit - count, 0))
+        up = Signal()
+        packed = Signal(31)
+        m.d.comb += up.eq(kept[3] & (kept[:3].any() | kept[4]))
+        # The hidden bit adds one to the field, a carry out of the mantissa another.
+        m.d.comb += packed.eq(Cat(Const(0, 23), field) + kept[4:] + up)
+        negative, overflow = Signal(), Signal()
+        m.d.comb += negative.eq(Mux(kept.any(), delay(m, sign, 2, name="sign"), zero_sign))
+        m.d.comb += overflow.eq(packed[23:].all())
+        result = Signal(Float32, reset_less=True)
+        with m.If(nan):
+            m.d.sync += result.eq(CANONICAL_NAN)
+        with m.Elif(inf):
+            m.d.sync += result.eq(Cat(Const(0, 23), Const(0xFF, 8), inf_sign))
+        with m.Else():
+            m.d.sync += result.eq(Cat(Mux(overflow, 0, packed[:23]), packed[23:], negative))
+        m.d.comb += self.result.eq(result)
+        return m
+
+    def _specials(self, m: Module) -> tuple[Value, Value, Value]:
+        """Whether the sum is NaN, whether it is infinite and with which sign; three cycles later."""
+        operands = (self.a, self.b)
+        infinite = [Signal(name=f"{name}_inf") for name in "ab"]
+        invalid = [Signal(name=f"{name}_nan") for name in "ab"]
+        for operand, inf, nan in zip(operands, infinite, invalid, strict=True):
+            m.d.comb += inf.eq(operand.exponent.all() & ~operand.mantissa.any())
+            m.d.comb += nan.eq(operand.exponent.all() & operand.mantissa.any())
+        cancel = infinite[0] & infinite[1] & (self.a.sign ^ self.b.sign)
+        found = Cat(
+            invalid[0] | invalid[1] | cancel, infinite[0] | infinite[1], Mux(infinite[0], self.a.sign, self.b.sign)
+        )
+        nan, inf, sign = delay(m, found, 3, name="specials")
+        return nan, inf, sign
+
+    def _order(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal, Signal]:
+        """Significands of the larger and smaller operand, sign, effective subtraction, exponent, distance."""
+        swap = Signal()
+        m.d.comb += swap.eq(self.b.as_value()[:31] > self.a.as_value()[:31])
+        high, low = Signal(Float32), Signal(Float32)
+        m.d.comb += [high.eq(Mux(swap, self.b, self.a)), low.eq(Mux(swap, self.a, self.b))]
+        exponents = []
+        significands = []
+        for name, operand in (("big", high), ("small", low)):
+            normal = Signal(name=f"{name}_normal")
+            exponent = Signal(8, name=f"{name}_exponent")
+            significand = Signal(24, name=name, reset_less=True)
+            m.d.comb += normal.eq(operand.exponent.any())
+            m.d.comb += exponent.eq(operand.exponent | ~normal)
+            m.d.sync += significand.eq(Cat(operand.mantissa, normal))
+            exponents.append(exponent)
+            significands.append(significand)
+        sign, subtract = Signal(reset_less=True), Signal(reset_less=True)
+        exponent, distance = Signal(8, reset_less=True), Signal(5, reset_less=True)
+        difference = Signal(8)
+        m.d.comb += difference.eq(exponents[0] - exponents[1])
+        m.d.sync += [
+            sign.eq(high.sign),
+            subtract.eq(high.sign ^ low.sign),
+            exponent.eq(exponents[0]),
+            distance.eq(Mux(difference > 31, 31, difference)),
+        ]
+        return significands[0], significands[1], sign, subtract, exponent, distance

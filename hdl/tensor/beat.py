@@ -1,0 +1,98 @@
+"""Streamed beats: what their formats ask of the data path, and their decoding."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..formats.code import FormatCode
+from .decode import DecodeDense, DecodeGeneral
+from .shape import SliceShape, assign, buffer
+
+
+class Mode(wiring.Component):
+    """What a pair of formats asks of the data path.
+
+    streamed, stationary: the formats
+    dense:   both are E2M1: several streamed rows a beat
+    wide:    both are BF16, FP16 or TF32
+    nvfp4:   both are NVFP4
+    refuse:  the engine does not multiply the pair
+
+    Latency: 0 (combinational).
+    """
+
+    streamed: In(FormatCode)
+    stationary: In(FormatCode)
+    dense: Out(1)
+    wide: Out(1)
+    nvfp4: Out(1)
+    refuse: Out(1)
+
+    def __init__(self, *, shape: SliceShape):
+        self.shape = shape
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.refuse.eq(1)
+        with m.Switch(Cat(self.streamed, self.stationary)):
+            for a, b in self.shape.pairs:
+                with m.Case(FormatCode[a.name].value | FormatCode[b.name].value << len(Value.cast(self.streamed))):
+                    m.d.comb += [
+                        self.refuse.eq(0),
+                        self.dense.eq(self.shape.rows > 1 and self.shape.is_dense(a, b)),
+                        self.wide.eq(a.is_wide),
+                        self.nvfp4.eq(a.name == "NVFP4"),
+                    ]
+        return m
+
+
+class DecodeBeat(wiring.Component):
+    """A slice of a beat, decoded for the general lanes and the dense rows.
+
+    format:        format of the beats
+    dense, refuse: both operands are E2M1; the pair is not one that the engine multiplies
+    codes, scales: the slice
+    row:           decoded (`SliceShape.streamed_signature`), NaN if the pair is refused
+
+    Latency: 1 cycle. Throughput: one beat a cycle.
+    """
+
+    def __init__(self, *, shape: SliceShape):
+        self.shape = shape
+        super().__init__(
+            {
+                "format": In(FormatCode),
+                "dense": In(1),
+                "refuse": In(1),
+                "codes": In(shape.streamed_bits),
+                "scales": In(data.ArrayLayout(8, shape.rows)),
+                "row": Out(shape.streamed_signature),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.general = general = DecodeGeneral(shape=self.shape, bits=self.shape.streamed_bits)
+        m.d.comb += [
+            general.format.eq(self.format),
+            general.dense.eq(self.dense),
+            general.codes.eq(self.codes),
+            general.code.eq(self.scales[0]),
+        ]
+        decoded = self.shape.streamed_signature.create(path=("decoded",))
+        kept = buffer(decoded, name="kept")
+        m.d.comb += assign(decoded.general, general.row)
+        m.d.comb += decoded.general.scale.nan.eq(general.row.scale.nan | self.refuse)
+        m.d.comb += assign(self.row, kept)
+        m.d.sync += assign(kept, decoded)
+        for index in range(1, self.shape.rows):
+            m.submodules[f"row_{index}"] = dense = DecodeDense(shape=self.shape)
+            bits = len(dense.codes)
+            m.d.comb += [
+                dense.format.eq(self.format),
+                dense.code.eq(self.scales[index]),
+                dense.codes.eq(self.codes[bits * index :][:bits]),
+            ]
+            m.d.comb += assign(getattr(decoded, f"dense_{index}"), dense.row)
+        return m

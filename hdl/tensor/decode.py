@@ -1,0 +1,183 @@
+"""Decoding of the rows that reach an engine: codes and scales become signs, exponents and significands.
+
+Ref: OCP Microscaling Formats (MX) Specification v1.0, sections 5.1 and 5.3.
+"""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from mtia.formats import ELEMENTS, Element, Scale
+
+from ..formats.code import FormatCode
+from ..formats.element import DecodedElement, top_exponent
+from .shape import LANES, SliceShape, assign
+
+#: lanes of an NVFP4 group
+NVFP4_LANES = 16
+
+
+class DecodeScale(wiring.Component):
+    """A block's scale code as exponent, significand and NaN (`SliceShape.scale_signature`).
+
+    format: which format the block has; formats without scales count as scale 1
+    code:   the scale
+    scale:  exponent + 127 + top exponent of the format's elements
+
+    Latency: 0 (combinational).
+    """
+
+    def __init__(self, *, shape: SliceShape):
+        self.shape = shape
+        super().__init__({"format": In(FormatCode), "code": In(8), "scale": Out(shape.scale_signature)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        normal = self.code[3:7].any()
+        with m.Switch(self.format):
+            for row in self.shape.formats:
+                top = top_exponent(row.element)
+                with m.Case(FormatCode[row.name]):
+                    if row.scale is Scale.E8M0:
+                        m.d.comb += self.scale.exponent.eq(self.code + top)
+                        m.d.comb += self.scale.nan.eq(self.code.all())
+                    elif row.scale is Scale.E4M3:
+                        bias = ELEMENTS["E4M3"].bias
+                        m.d.comb += self.scale.exponent.eq((self.code[3:7] | ~normal) + (127 - bias + top))
+                        m.d.comb += self.scale.nan.eq(self.code[:7].all())
+                        m.d.comb += self.scale.significand.eq(Cat(self.code[:3], normal))
+                    else:
+                        m.d.comb += self.scale.exponent.eq(127 + top)
+        return m
+
+
+class DecodeDense(wiring.Component):
+    """A row of E2M1 codes as signs and magnitudes in halves (`SliceShape.dense_signature`).
+
+    format, code: format and scale of the block
+    codes:        four bits a lane
+    row:          the decoded row
+
+    Latency: 0 (combinational).
+    """
+
+    def __init__(self, *, shape: SliceShape):
+        self.shape = shape
+        super().__init__(
+            {
+                "format": In(FormatCode),
+                "code": In(8),
+                "codes": In(4 * LANES),
+                "row": Out(shape.dense_signature),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.scale = scale = DecodeScale(shape=self.shape)
+        m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
+        m.d.comb += assign(self.row.scale, scale.scale)
+        halved = Signal()
+        if self.shape.has_nvfp4:
+            m.d.comb += halved.eq(self.format == FormatCode.NVFP4)
+        signs = []
+        for lane in range(LANES):
+            code = self.codes[4 * lane :][:4]
+            mantissa, field = code[0], code[1:3]
+            magnitude = Signal(4, name=f"magnitude_{lane}")
+            with m.Switch(field):
+                for value in range(4):
+                    with m.Case(value):
+                        m.d.comb += magnitude.eq((2 + mantissa) << (value - 1) if value else mantissa)
+            unused = halved if lane >= NVFP4_LANES else 0
+            signs.append(code[3])
+            m.d.comb += self.row.magnitude[lane].eq(Mux(unused, 0, magnitude))
+        m.d.comb += self.row.sign.eq(Cat(signs))
+        return m
+
+
+class DecodeGeneral(wiring.Component):
+    """A row of any format of the engine for the general lanes (`SliceShape.general_signature`).
+
+    format, code: format and scale of the block
+    dense:        codes are E2M1 in four bits a lane; otherwise elements of up to 8 bits come in a
+                  byte a lane, BF16 and FP16 in 16 bits an even lane, TF32 in 19
+    codes:        the row's bits, lane 0 lowest
+    row:          the decoded row; `scale.nan` is set for a NaN element too
+
+    Latency: 0 (combinational).
+    """
+
+    def __init__(self, *, shape: SliceShape, bits: int):
+        self.shape = shape
+        self.bits = bits
+        super().__init__(
+            {
+                "format": In(FormatCode),
+                "code": In(8),
+                "dense": In(1),
+                "codes": In(bits),
+                "row": Out(shape.general_signature),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.scale = scale = DecodeScale(shape=self.shape)
+        m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
+        selected = self._select(m)
+        flags: dict[str, list[Signal]] = {"sign": [], "inf": [], "nan": [], "zero": []}
+        for lane in range(LANES):
+            half, odd = divmod(lane, 2)
+            side = "odd" if odd else "even"
+            significand = getattr(self.row, f"{side}_significand")[half]
+            exponent = getattr(self.row, f"{side}_exponent")[half]
+            flag = {name: Signal(name=f"{name}_{lane}") for name in flags}
+            numbers = self._numbers(m, lane, len(significand))
+            with m.Switch(selected):
+                for element, number in numbers:
+                    with m.Case(*self._cases(element, lane)):
+                        m.d.comb += significand.eq(number.significand)
+                        m.d.comb += exponent.eq(number.biased if element in self.shape.wide else number.distance)
+                        m.d.comb += [flag[name].eq(getattr(number, name)) for name in ("sign", "inf", "nan")]
+            m.d.comb += flag["zero"].eq(significand == 0)
+            for name, signal in flag.items():
+                flags[name].append(signal)
+        m.d.comb += [getattr(self.row, name).eq(Cat(flags[name])) for name in ("sign", "inf", "zero")]
+        m.d.comb += assign(self.row.scale, scale.scale)
+        m.d.comb += self.row.scale.nan.eq(scale.scale.nan | Cat(flags["nan"]).any())
+        return m
+
+    def _select(self, m: Module) -> Signal:
+        """Index of the element, one more for NVFP4, whose upper lanes are not used."""
+        elements = self.shape.narrow + self.shape.wide
+        selected = Signal(range(len(elements) + 2))
+        with m.Switch(self.format):
+            for row in self.shape.formats:
+                with m.Case(FormatCode[row.name]):
+                    m.d.comb += selected.eq(len(elements) if row.name == "NVFP4" else elements.index(row.element))
+            with m.Default():
+                m.d.comb += selected.eq(len(elements) + 1)
+        return selected
+
+    def _cases(self, element: Element, lane: int) -> list[int]:
+        """Values of `_select` in which a lane takes an element."""
+        elements = self.shape.narrow + self.shape.wide
+        is_nvfp4 = self.shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES
+        return [elements.index(element)] + ([len(elements)] if is_nvfp4 else [])
+
+    def _numbers(self, m: Module, lane: int, width: int) -> list[tuple[Element, DecodedElement]]:
+        """The lane's code decoded as every element that the lane takes."""
+        elements = self.shape.narrow + (self.shape.wide if lane % 2 == 0 else [])
+        numbers = []
+        for element in elements:
+            name = f"{element.name}_{lane}"
+            code = Signal(element.width, name=f"{name}_code")
+            step = element.width if element.width > 8 else 8
+            index = lane // 2 if element.width > 8 else lane
+            m.d.comb += code.eq(self.codes[step * index :][: element.width])
+            if element.name == "E2M1" and self.shape.rows > 1:
+                with m.If(self.dense):
+                    m.d.comb += code.eq(self.codes[4 * lane :][:4])
+            numbers.append((element, DecodedElement(m, code, element, width=width, name=name)))
+        return numbers

@@ -1,0 +1,144 @@
+"""The dot-product engine (DPE): stationary rows meet streamed rows, FP32 comes out."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from mtia.generations import EngineParameters
+
+from ..core.arith import delay
+from ..core.connect import connect
+from ..core.fifo import Queue
+from ..core.shared import Shared
+from ..formats.code import FormatCode
+from .accumulate import AccumulatorBank
+from .beat import DecodeBeat, Mode
+from .load import Loader
+from .ports import pass_layout, result_layout, stationary_layout, streamed_layout
+from .sequencer import Sequencer
+from .shape import SliceShape, assign
+from .unit import Unit
+
+
+class Engine(wiring.Component):
+    """Dot-product engine: `units` stationary rows meet streamed rows, FP32 results come out.
+
+    C = A B^T is computed in passes. A pass holds a block of up to `units` rows of one operand (the
+    stationary one; its next block loads meanwhile) and streams up to `depth` beats of the other past
+    it; each unit adds the group sums of its row and the beat to the accumulator of the beat's index.
+    Passes along K repeat the same accumulators; the last one emits a result beat for each beat, while
+    the next pass already runs. Any number of groups of K, in increasing order, gives the same bits on
+    every build (docs/numerics.md).
+
+    parameters: `mtia.generations.EngineParameters`
+
+    passes:      what to run (`pass_layout`)
+    stationary:  rows of the stationary blocks, in the order of the passes (`stationary_layout`)
+    streamed:    beats, in the order of the passes (`streamed_layout`); `dense_rows` rows a beat if
+                 both operands are E2M1
+    results:     FP32 (`result_layout`)
+
+    Pairs that the engine does not multiply give NaN, never a truncated sum.
+
+    Latency: `latency` cycles from a beat to its result. Throughput: one beat a cycle on all streams;
+    a block loads in one cycle a row, hidden when the pass before has as many beats. An accumulator
+    may be used again after `interval` cycles: shorter passes over the same accumulators wait.
+    Back-pressure: on every stream; a result beat is only issued when the queue has room for it.
+    """
+
+    def __init__(self, *, parameters: EngineParameters):
+        self._engine = parameters
+        self.shape = shape = SliceShape(parameters)
+        super().__init__(
+            {
+                "passes": In(stream.Signature(pass_layout(shape))),
+                "stationary": In(stream.Signature(stationary_layout(shape))),
+                "streamed": In(stream.Signature(streamed_layout(shape))),
+                "results": Out(stream.Signature(result_layout(shape))),
+            }
+        )
+
+    @property
+    def parameters(self) -> dict[str, EngineParameters]:
+        """What the engine was built from."""
+        return {"parameters": self._engine}
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a beat to its result."""
+        return self._pipeline + 1
+
+    @property
+    def interval(self) -> int:
+        """Least cycles between two beats for the same accumulator."""
+        return AccumulatorBank.interval_of(groups=self._engine.slices)
+
+    @property
+    def _pipeline(self) -> int:
+        return 1 + Unit.latency_of(self.shape)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth = self._pipeline + 3
+        m.submodules.sequencer = sequencer = Sequencer(shape=self.shape, interval=self.interval, credits=depth)
+        m.submodules.loader = loader = Loader(shape=self.shape)
+        m.submodules.queue = queue = Queue(shape=result_layout(self.shape), depth=depth)
+        connect(m, wiring.flipped(self.passes), sequencer.passes)
+        connect(m, wiring.flipped(self.stationary), loader.rows)
+        connect(m, queue.o, wiring.flipped(self.results))
+        mode = self._mode(m, sequencer, loader)
+        rows = self._decode(m, sequencer, mode)
+        control = self._control(m, sequencer, mode)
+        for index in range(self._engine.units):
+            m.submodules[f"unit_{index}"] = unit = Shared(Unit(parameters=self._engine))
+            m.d.comb += [unit.load.eq(loader.load[index]), unit.swap.eq(sequencer.swap)]
+            m.d.comb += [getattr(unit, name).eq(value) for name, value in control.items()]
+            for part, row in enumerate(rows):
+                m.d.comb += assign(unit.row[part], loader.row[part]) + assign(unit.streamed[part], row)
+            m.d.comb += [queue.i.payload.values[row][index].eq(unit.results[row]) for row in range(self.shape.rows)]
+        m.d.comb += [
+            sequencer.valid.eq(self.streamed.valid),
+            self.streamed.ready.eq(sequencer.ready),
+            sequencer.loaded.eq(loader.loaded),
+            sequencer.release.eq(queue.credit),
+            loader.swap.eq(sequencer.swap),
+        ]
+        emits = Cat(sequencer.issue & sequencer.current.last, mode.dense, sequencer.ends)
+        late = delay(m, emits, self._pipeline, name="emits", reset_less=False)
+        m.d.comb += Cat(queue.i.valid, queue.i.payload.dense, queue.i.payload.last).eq(late)
+        return m
+
+    def _mode(self, m: Module, sequencer: Sequencer, loader: Loader) -> Mode:
+        """Formats of the beat at the head of the stream; that of the block becomes current with it."""
+        m.submodules.mode = mode = Mode(shape=self.shape)
+        held = Signal(FormatCode, reset_less=True)
+        with m.If(sequencer.swap):
+            m.d.sync += held.eq(loader.format)
+        m.d.comb += mode.streamed.eq(sequencer.current.streamed)
+        m.d.comb += mode.stationary.eq(Mux(sequencer.starts, loader.format, held))
+        return mode
+
+    def _decode(self, m: Module, sequencer: Sequencer, mode: Mode) -> list[wiring.PureInterface]:
+        """The decoded slices of the beat, a cycle after its issue."""
+        rows = []
+        for index in range(self._engine.slices):
+            m.submodules[f"decode_{index}"] = decode = DecodeBeat(shape=self.shape)
+            m.d.comb += [
+                decode.format.eq(sequencer.current.streamed),
+                decode.dense.eq(mode.dense),
+                decode.refuse.eq(mode.refuse),
+                decode.codes.eq(self.streamed.payload.codes[index]),
+            ]
+            for row in range(self.shape.rows):
+                m.d.comb += decode.scales[row].eq(self.streamed.payload.scales[row][index])
+            rows.append(decode.row)
+        return rows
+
+    def _control(self, m: Module, sequencer: Sequencer, mode: Mode) -> dict[str, Value]:
+        """What goes with the beat into the units, a cycle after its issue."""
+        inputs = {"wide": mode.wide, "address": sequencer.address, "first": sequencer.current.first}
+        if self.shape.has_nvfp4:
+            inputs["nvfp4"] = mode.nvfp4
+        control = {name: delay(m, value, 1, name=name) for name, value in inputs.items()}
+        control["enable"] = delay(m, sequencer.issue, 1, name="enable", reset_less=False)
+        return control

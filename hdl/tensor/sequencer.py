@@ -1,0 +1,104 @@
+"""Issue logic of a tensor engine: when a beat may enter the pipeline."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .ports import pass_layout
+from .shape import SliceShape
+
+
+class Sequencer(wiring.Component):
+    """Runs passes: pairs each with a complete stationary block and issues its beats.
+
+    A beat is issued when its block is there, no earlier beat still computes its accumulator, and, in
+    the last pass over an accumulator, there is room for its result. So nothing in the pipeline ever
+    has to stop.
+
+    interval: least cycles between two uses of an accumulator
+    credits:  results that fit behind the pipeline
+
+    passes:   the passes, in order
+    valid:    a beat is offered
+    issue:    the offered beat enters the pipeline in this cycle
+    ready:    a beat would be issued if it were offered
+    loaded:   a stationary block is complete
+    starts:   the beat is the first of its pass
+    swap:     it is issued, so the pass takes over the block
+    release:  a result left
+    current:  the pass of the beat
+    address:  its accumulator
+    ends:     it is the last beat of its pass
+
+    Latency: a pass is taken in one cycle and its first beat may be issued in the next; passes follow
+    each other without a gap. Throughput: one beat a cycle.
+    """
+
+    def __init__(self, *, shape: SliceShape, interval: int, credits: int):
+        if interval < 1:
+            raise ValueError(f"Interval must be at least 1, not {interval!r}")
+        if credits < 1:
+            raise ValueError(f"Credits must be at least 1, not {credits!r}")
+        self.shape, self.interval, self.credits = shape, interval, credits
+        depth = shape.parameters.depth
+        super().__init__(
+            {
+                "passes": In(stream.Signature(pass_layout(shape))),
+                "valid": In(1),
+                "issue": Out(1),
+                "ready": Out(1),
+                "loaded": In(1),
+                "swap": Out(1),
+                "release": In(1),
+                "starts": Out(1),
+                "current": Out(pass_layout(shape)),
+                "address": Out(range(depth)),
+                "ends": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        active, starts, room, hazard = Signal(), Signal(), Signal(), Signal()
+        left = Signal.like(self.current.beats)
+        current = Signal.like(self.current)
+        address = Signal.like(self.address)
+        m.d.comb += [
+            self.starts.eq(starts),
+            self.current.eq(current),
+            self.address.eq(address),
+            self.ends.eq(left == 1),
+            self.ready.eq(active & (self.loaded | ~starts) & (room | ~current.last) & ~hazard),
+            self.issue.eq(self.ready & self.valid),
+            self.swap.eq(self.issue & starts),
+            self.passes.ready.eq(~active | (self.issue & self.ends)),
+        ]
+        with m.If(self.issue):
+            m.d.sync += [left.eq(left - 1), address.eq(address + 1), starts.eq(0), active.eq(~self.ends)]
+        with m.If(self.passes.valid & self.passes.ready):
+            taken = self.passes.payload
+            m.d.sync += [current.eq(taken), left.eq(taken.beats), address.eq(taken.address)]
+            m.d.sync += [starts.eq(1), active.eq(taken.beats != 0)]
+        self._credit(m, room, current)
+        self._scoreboard(m, hazard, current, address)
+        return m
+
+    def _credit(self, m: Module, room: Signal, current: Value) -> None:
+        """Count the free places behind the pipeline."""
+        free = Signal(range(self.credits + 1), init=self.credits)
+        m.d.comb += room.eq(free != 0)
+        m.d.sync += free.eq(free - (self.issue & current.last) + self.release)
+
+    def _scoreboard(self, m: Module, hazard: Signal, current: Value, address: Signal) -> None:
+        """Hold a beat back while one of the last `interval` - 1 beats has its accumulator."""
+        busy = []
+        previous: Value = address
+        valid: Value = self.issue
+        for age in range(1, self.interval):
+            used, held = Signal.like(address, name=f"used_{age}", reset_less=True), Signal(name=f"held_{age}")
+            m.d.sync += [used.eq(previous), held.eq(valid)]
+            match = Signal(name=f"match_{age}")
+            m.d.comb += match.eq(held & (used == address))
+            busy.append(match)
+            previous, valid = used, held
+        m.d.comb += hazard.eq(Cat(busy).any() & ~current.first)

@@ -1,0 +1,72 @@
+"""Exact sum of aligned products, as sign and magnitude."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core.arith import sum_tree
+from .shape import GROWTH, LANES
+
+
+class SignedSum(wiring.Component):
+    """Adds 32 terms given as magnitudes, inverted where negative, and their signs.
+
+    An inverted magnitude u of `near + far` bits stands for u + 1 - 2**(near + far), so the sum is
+    that of the u, plus the number of negative terms, minus that number times the weight above the
+    top bit. Two trees of plain unsigned adders carry it, each no longer than its part and 5 bits.
+
+    near, far:  bits of the upper and the lower part (far may be 0)
+    terms_near, terms_far, sign: the terms
+    negative, magnitude: the sum; zero is not negative
+
+    Latency: `latency` cycles (4, or 5 with a lower part). Throughput: one sum a cycle.
+    """
+
+    def __init__(self, *, near: int, far: int):
+        if near < 1:
+            raise ValueError(f"Near width must be at least 1, not {near!r}")
+        if far < 0:
+            raise ValueError(f"Far width must be at least 0, not {far!r}")
+        self._near, self._far = near, far
+        ports = {
+            "terms_near": In(near).array(LANES),
+            "sign": In(LANES),
+            "negative": Out(1),
+            "magnitude": Out(near + far + GROWTH),
+        }
+        super().__init__(ports | ({"terms_far": In(far).array(LANES)} if far else {}))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the terms to their sum."""
+        return self.latency_of(far=self._far)
+
+    @staticmethod
+    def latency_of(*, far: int) -> int:
+        """`latency` of a sum with a lower part of `far` bits."""
+        return 5 if far else 4
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        near, far = self._near, self._far
+        registered = (2, GROWTH)
+        upper_sum = sum_tree(m, self.terms_near, name="near", registered=registered)
+        negatives = sum_tree(m, list(self.sign), name="negatives", registered=registered)
+        upper = Signal(signed(near + GROWTH + 1), reset_less=True)
+        if far:
+            lower_sum = sum_tree(m, self.terms_far, name="far", registered=registered)
+            lower = Signal(far + GROWTH + 1, reset_less=True)
+            total = Signal(signed(near + far + GROWTH + 1), reset_less=True)
+            m.d.sync += lower.eq(lower_sum + negatives)
+            m.d.sync += upper.eq(upper_sum - (negatives << near))
+            m.d.sync += total[far:].eq(upper + lower[far:])
+            m.d.sync += total[:far].eq(lower[:far])
+        else:
+            total = upper
+            m.d.sync += upper.eq(upper_sum + negatives - (negatives << near))
+        negative = Signal(reset_less=True)
+        magnitude = Signal(len(self.magnitude), reset_less=True)
+        m.d.sync += negative.eq(total[-1])
+        m.d.sync += magnitude.eq((total[:-1] ^ total[-1].replicate(len(magnitude))) + total[-1])
+        m.d.comb += [self.negative.eq(negative), self.magnitude.eq(magnitude)]
+        return m
