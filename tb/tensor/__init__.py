@@ -1,0 +1,1 @@
+"""Testbenches and drivers of the tensor engine."""
