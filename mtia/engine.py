@@ -31,6 +31,8 @@ class EngineParameters:
     mixed:      whether operands of different widths may meet in one pass
     window:     W, bits kept of aligned products of BF16, FP16 and TF32
     exact_e5m2: whether group sums are wide enough for E5M2 with anything wider than E2M1
+    deep:       registers in the middle of normalisations and additions too: a few cycles more
+                latency, the same bits, and the clock rates of FPGAs
 
     Raises TypeError for a field of the wrong kind, ValueError for one out of its range in `LIMITS`
     and for an empty, unknown or repeated format.
@@ -44,6 +46,7 @@ class EngineParameters:
     mixed: bool
     window: int = 40
     exact_e5m2: bool = True
+    deep: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
@@ -52,7 +55,7 @@ class EngineParameters:
                 raise TypeError(f"{name} must be an integer, not {value!r}")
             if not low <= value <= high:
                 raise ValueError(f"{name} must be in {low} to {high}, not {value!r}")
-        for name in ("mixed", "exact_e5m2"):
+        for name in ("mixed", "exact_e5m2", "deep"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if not isinstance(self.formats, tuple):

@@ -154,6 +154,7 @@ class Generation:
             formats=self.fpga_formats if size.reduced else self.formats,
             mixed=self.mixed,
             exact_e5m2=not size.reduced,
+            deep=size.reduced,
         )
 
     @property

@@ -27,6 +27,9 @@ def reduce_tree(
 ) -> Value:
     """Combine terms pairwise, level by level, each node a signal ``NAME_LEVEL_INDEX``.
 
+    The nodes are marked to be kept: left alone, Yosys merges sums of sums into compressors of
+    look-up tables, which take half as many again as the carry chains of the named sums.
+
     Latency: one cycle for each level in `registered` (counted from 1 at the leaves). An odd term is
     carried to the next level with the same latency. Registers have no reset.
     """
@@ -38,7 +41,9 @@ def reduce_tree(
         domain = m.d.sync if level in registered else m.d.comb
         nodes = []
         for index, pair in enumerate(pairs):
-            node = Signal(pair.shape(), name=f"{name}_{level}_{index}", reset_less=level in registered)
+            node = Signal(
+                pair.shape(), name=f"{name}_{level}_{index}", reset_less=level in registered, attrs={"keep": 1}
+            )
             domain += node.eq(pair)
             nodes.append(node)
     return nodes[0]
@@ -64,31 +69,36 @@ def leading_zeros(
 ) -> tuple[Signal, Signal]:
     """Zeros above the most significant one of `value`, and `value` shifted left by that count.
 
-    Returns (count, normalized); with a `limit` the count is the lesser of the two (no registers
-    then). The count of a zero value is the largest that its width can hold and means nothing;
-    `normalized` is then zero. One step per bit of the count, coarsest first, so that counting and
-    shifting share their logic. Latency: one cycle for each distance (a power of two) in
-    `registered`, whose step ends in a register.
+    Returns (count, normalized); with a `limit` the count is the lesser of the two. The count of a
+    zero value is the largest that its width can hold and means nothing; `normalized` is then zero.
+    One step per bit of the count, coarsest first, so that counting and shifting share their logic.
+    Latency: one cycle for each distance (a power of two) in `registered`, whose step ends in a
+    register.
     """
     current = Value.cast(value)
     width = len(current)
+    steps = ceil_log2(width)
+    left: Value = Const((1 << steps) - 1, steps)
+    if limit is not None:
+        bounded = Signal(steps, name=f"{name}_limit")
+        m.d.comb += bounded.eq(Mux(limit[steps:].any(), left, limit))
+        left = bounded
     count: Value = Const(0, 0)
-    for step in reversed(range(ceil_log2(width))):
+    for step in reversed(range(steps)):
         distance = 1 << step
         domain = m.d.sync if distance in registered else m.d.comb
         taken = Signal(name=f"{name}_taken_{distance}")
         shifted = Signal(width, name=f"{name}_shift_{distance}", reset_less=True)
         counted = Signal(len(count) + 1, name=f"{name}_count_{distance}", reset_less=True)
-        empty = current[width - distance :] == 0
-        if limit is None:
-            m.d.comb += taken.eq(empty)
-        else:
-            left = Signal.like(limit, name=f"{name}_left_{distance}")
-            m.d.comb += taken.eq(empty & (limit >= distance))
-            m.d.comb += left.eq(limit - Mux(taken, distance, 0))
-            limit = left
+        m.d.comb += taken.eq((current[width - distance :] == 0) & left[step])
         domain += shifted.eq(Mux(taken, current << distance, current))
         domain += counted.eq(Cat(taken, count))
+        if limit is not None and step:
+            # A limit of the distance or more, and a one in the upper part: the zeros decide from here on.
+            loose = left[step] & ~taken
+            rest = Signal(step, name=f"{name}_left_{distance}", reset_less=True)
+            domain += rest.eq(left[:step] | loose.replicate(step))
+            left = rest
         current, count = shifted, counted
     result = Signal(max(1, len(count)), name=f"{name}_count")
     normalized = Signal(width, name=f"{name}_normalized")

@@ -21,16 +21,17 @@ class AccumulatorBank(wiring.Component):
     groups:   FP32 values, in the order in which they are added; a cycle later than their address
     result:   the accumulator's new value, `latency` cycles later
 
-    Latency: `latency` = 1 + 4 * groups cycles. Throughput: one address a cycle; the same address may
-    come again after `interval_of(groups=...)` cycles at the earliest.
+    Latency: `latency` cycles, one and those of an addition for each group. Throughput: one address a
+    cycle; the same address may come again after `interval_of(...)` cycles at the earliest.
     """
 
-    def __init__(self, *, depth: int, groups: int):
+    def __init__(self, *, depth: int, groups: int, deep: bool = False):
         if depth < 2:
             raise ValueError(f"Depth must be at least 2, not {depth!r}")
         if groups < 1:
             raise ValueError(f"Groups must be at least 1, not {groups!r}")
         self.depth = depth
+        self.deep = deep
         self._count = groups
         super().__init__(
             {
@@ -43,24 +44,24 @@ class AccumulatorBank(wiring.Component):
         )
 
     @property
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, int | bool]:
         """What the bank was built from."""
-        return {"depth": self.depth, "groups": self._count}
+        return {"depth": self.depth, "groups": self._count, "deep": self.deep}
 
     @property
     def latency(self) -> int:
         """Cycles from an address to its new value."""
-        return self.latency_of(groups=self._count)
+        return self.latency_of(groups=self._count, deep=self.deep)
 
     @staticmethod
-    def latency_of(*, groups: int) -> int:
+    def latency_of(*, groups: int, deep: bool = False) -> int:
         """`latency` of a bank that adds so many groups a cycle."""
-        return 1 + AddFloat32.latency * groups
+        return 1 + AddFloat32.latency_of(deep=deep) * groups
 
     @staticmethod
-    def interval_of(*, groups: int) -> int:
+    def interval_of(*, groups: int, deep: bool = False) -> int:
         """Least cycles between two uses of an address."""
-        return AccumulatorBank.latency_of(groups=groups) + 1
+        return AccumulatorBank.latency_of(groups=groups, deep=deep) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -70,8 +71,8 @@ class AccumulatorBank(wiring.Component):
         current: Value = Signal(32, name="start")
         m.d.comb += [read.addr.eq(self.address), current.eq(Mux(first, 0, read.data))]
         for index in range(self._count):
-            m.submodules[f"add_{index}"] = add = AddFloat32()
-            group = delay(m, self.groups[index].as_value(), AddFloat32.latency * index, name=f"group_{index}")
+            m.submodules[f"add_{index}"] = add = AddFloat32(deep=self.deep)
+            group = delay(m, self.groups[index].as_value(), add.latency * index, name=f"group_{index}")
             m.d.comb += [add.a.eq(current), add.b.eq(group)]
             current = add.result.as_value()
         m.d.comb += [

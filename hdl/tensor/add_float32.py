@@ -17,41 +17,58 @@ _BITS = 27
 class AddFloat32(wiring.Component):
     """``RNE_fp32(a + b)``: subnormals kept, overflow to infinity, every NaN result is 0x7FC00000.
 
+    deep: registers after the alignment and between the steps of the normalization too
+          (`EngineParameters.deep`)
+
     a, b, result: `Float32`
 
-    Latency: 4 cycles. Throughput: one addition a cycle. No back-pressure and no valid: what goes in
-    comes out four cycles later.
+    Latency: `latency` cycles (4, deep 7). Throughput: one addition a cycle. No back-pressure and no
+    valid: what goes in comes out so many cycles later.
     """
 
     a: In(Float32)
     b: In(Float32)
     result: Out(Float32)
 
-    #: cycles from the operands to their sum
-    latency = 4
+    def __init__(self, *, deep: bool = False):
+        self.deep = deep
+        super().__init__()
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operands to their sum."""
+        return self.latency_of(deep=self.deep)
+
+    @staticmethod
+    def latency_of(*, deep: bool) -> int:
+        """`latency` with or without `deep`."""
+        return 7 if deep else 4
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         nan, inf, inf_sign = self._specials(m)
         big, small, sign, subtract, exponent, distance = self._order(m)
-        aligned = Signal(_BITS)
+        align, registered = (1, (8, 2)) if self.deep else (0, ())
+        shifted = delay(m, shift_right_sticky(m, small << 3, distance, name="align"), align, name="aligned")
+        big, invert = delay(m, big, align, name="big"), delay(m, subtract, align, name="invert")
         total = Signal(_BITS + 1, reset_less=True)
-        m.d.comb += aligned.eq(shift_right_sticky(m, small << 3, distance, name="align"))
-        m.d.sync += total.eq((big << 3) + (aligned ^ subtract.replicate(_BITS + 1)) + subtract)
-        limit = delay(m, exponent, 1, name="limit")
-        zero_sign = delay(m, sign & ~subtract, 2, name="zero_sign")
-        count, normalized = leading_zeros(m, total, name="zeros", limit=limit)
+        m.d.sync += total.eq((big << 3) + (shifted ^ invert.replicate(_BITS + 1)) + invert)
+        limit = delay(m, exponent, align + 1, name="limit")
+        count, normalized = leading_zeros(m, total, name="zeros", limit=limit, registered=registered)
+        late = align + 1 + len(registered)
         kept = Signal(_BITS + 1, reset_less=True)
         field = Signal(8, reset_less=True)
         m.d.sync += kept.eq(normalized)
-        m.d.sync += field.eq(Mux(normalized[-1], limit - count, 0))
+        m.d.sync += field.eq(Mux(normalized[-1], delay(m, exponent, late, name="exponent") - count, 0))
+        zero_sign = delay(m, sign & ~subtract, late + 1, name="zero_sign")
+        sign = delay(m, sign, late + 1, name="sign")
         up = Signal()
         packed = Signal(31)
         m.d.comb += up.eq(kept[3] & (kept[:3].any() | kept[4]))
         # The hidden bit adds one to the field, a carry out of the mantissa another.
         m.d.comb += packed.eq(Cat(Const(0, 23), field) + kept[4:] + up)
         negative, overflow = Signal(), Signal()
-        m.d.comb += negative.eq(Mux(kept.any(), delay(m, sign, 2, name="sign"), zero_sign))
+        m.d.comb += negative.eq(Mux(kept.any(), sign, zero_sign))
         m.d.comb += overflow.eq(packed[23:].all())
         result = Signal(Float32, reset_less=True)
         with m.If(nan):
@@ -64,7 +81,7 @@ class AddFloat32(wiring.Component):
         return m
 
     def _specials(self, m: Module) -> tuple[Value, Value, Value]:
-        """Whether the sum is NaN, whether it is infinite and with which sign; three cycles later."""
+        """Whether the sum is NaN, whether it is infinite and with which sign, before the last register."""
         operands = (self.a, self.b)
         infinite = [Signal(name=f"{name}_inf") for name in "ab"]
         invalid = [Signal(name=f"{name}_nan") for name in "ab"]
@@ -75,7 +92,7 @@ class AddFloat32(wiring.Component):
         found = Cat(
             invalid[0] | invalid[1] | cancel, infinite[0] | infinite[1], Mux(infinite[0], self.a.sign, self.b.sign)
         )
-        nan, inf, sign = delay(m, found, 3, name="specials")
+        nan, inf, sign = delay(m, found, self.latency - 1, name="specials")
         return nan, inf, sign
 
     def _order(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal, Signal]:
@@ -98,7 +115,9 @@ class AddFloat32(wiring.Component):
         sign, subtract = Signal(reset_less=True), Signal(reset_less=True)
         exponent, distance = Signal(8, reset_less=True), Signal(5, reset_less=True)
         difference = Signal(8)
-        m.d.comb += difference.eq(exponents[0] - exponents[1])
+        # Both differences at once, so that the comparison and the subtraction do not wait for each other.
+        a, b = (operand.exponent | ~operand.exponent.any() for operand in (self.a, self.b))
+        m.d.comb += difference.eq(Mux(swap, (b - a)[:8], (a - b)[:8]))
         m.d.sync += [
             sign.eq(high.sign),
             subtract.eq(high.sign ^ low.sign),

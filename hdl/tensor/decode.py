@@ -52,7 +52,7 @@ class DecodeScale(wiring.Component):
 
 
 class DecodeDense(wiring.Component):
-    """A row of E2M1 codes as signs and magnitudes in halves (`SliceShape.dense_signature`).
+    """A row of E2M1 codes as signs, significands and shifts (`SliceShape.dense_signature`).
 
     format, code: format and scale of the block
     codes:        four bits a lane
@@ -84,14 +84,10 @@ class DecodeDense(wiring.Component):
         for lane in range(LANES):
             code = self.codes[4 * lane :][:4]
             mantissa, field = code[0], code[1:3]
-            magnitude = Signal(4, name=f"magnitude_{lane}")
-            with m.Switch(field):
-                for value in range(4):
-                    with m.Case(value):
-                        m.d.comb += magnitude.eq((2 + mantissa) << (value - 1) if value else mantissa)
             unused = halved if lane >= NVFP4_LANES else 0
             signs.append(code[3])
-            m.d.comb += self.row.magnitude[lane].eq(Mux(unused, 0, magnitude))
+            m.d.comb += self.row.significand[lane].eq(Mux(unused, 0, Cat(mantissa, field.any())))
+            m.d.comb += self.row.shift[lane].eq(Cat(field == 2, field == 3))
         m.d.comb += self.row.sign.eq(Cat(signs))
         return m
 

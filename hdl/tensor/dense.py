@@ -48,8 +48,13 @@ class DenseSum(wiring.Component):
         nan = Signal(reset_less=True)
         m.d.comb += sign.eq(self.stationary.sign ^ self.streamed.sign)
         for lane in range(LANES):
+            significand, shift = Signal(4, name=f"significand_{lane}"), Signal(3, name=f"shift_{lane}")
             product = Signal(PRODUCT, name=f"product_{lane}")
-            m.d.comb += product.eq(self.stationary.magnitude[lane] * self.streamed.magnitude[lane])
+            m.d.comb += [
+                significand.eq(self.stationary.significand[lane] * self.streamed.significand[lane]),
+                shift.eq(self.stationary.shift[lane] + self.streamed.shift[lane]),
+                product.eq(significand << shift),
+            ]
             term = delay(m, product ^ sign[lane].replicate(PRODUCT), 1, name=f"term_{lane}")
             m.d.comb += total.terms_near[lane].eq(term)
         m.d.sync += signs.eq(sign)

@@ -17,7 +17,11 @@ from .to_float32 import ToFloat32
 
 def group_latency(shape: SliceShape) -> int:
     """Cycles from a pair of decoded rows to their group sum in FP32."""
-    return GroupSum.latency_of(shape) + ToFloat32.latency_of(significand=shape.has_nvfp4)
+    return GroupSum.latency_of(shape) + ToFloat32.latency_of(significand=shape.has_nvfp4, deep=shape.parameters.deep)
+
+
+def _to_float32(shape: SliceShape, width: int) -> ToFloat32:
+    return ToFloat32(width=width, significand=shape.has_nvfp4, deep=shape.parameters.deep)
 
 
 def _scale(m: Module, shape: SliceShape, group: wiring.Component, convert: ToFloat32) -> None:
@@ -50,7 +54,7 @@ class GeneralGroup(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.sum = total = GroupSum(shape=self.shape)
-        m.submodules.convert = convert = ToFloat32(width=self.shape.sum_width, significand=self.shape.has_nvfp4)
+        m.submodules.convert = convert = _to_float32(self.shape, self.shape.sum_width)
         m.d.comb += assign(total.stationary, self.stationary) + assign(total.streamed, self.streamed)
         m.d.comb += total.wide.eq(self.wide)
         for name in ("negative", "magnitude", "exponent", "nan", "pos_inf", "neg_inf"):
@@ -79,7 +83,7 @@ class DenseGroup(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.sum = total = DenseSum(shape=self.shape)
-        m.submodules.convert = convert = ToFloat32(width=len(total.magnitude), significand=self.shape.has_nvfp4)
+        m.submodules.convert = convert = _to_float32(self.shape, len(total.magnitude))
         wait = GroupSum.latency_of(self.shape) - DenseSum.latency
         m.d.comb += assign(total.stationary, self.stationary) + assign(total.streamed, self.streamed)
         for name in ("negative", "magnitude", "exponent", "nan"):

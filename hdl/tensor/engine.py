@@ -71,7 +71,7 @@ class Engine(wiring.Component):
     @property
     def interval(self) -> int:
         """Least cycles between two beats for the same accumulator."""
-        return AccumulatorBank.interval_of(groups=self._engine.slices)
+        return AccumulatorBank.interval_of(groups=self._engine.slices, deep=self._engine.deep)
 
     @property
     def _pipeline(self) -> int:

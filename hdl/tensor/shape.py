@@ -114,9 +114,14 @@ class SliceShape:
 
     @property
     def dense_signature(self) -> wiring.Signature:
-        """A decoded row of E2M1: signs, and magnitudes in halves (0 to 12)."""
+        """A decoded row of E2M1: signs, significands (0 to 3) and shifts (0 to 2); magnitudes in halves."""
         return wiring.Signature(
-            {"sign": Out(LANES), "magnitude": Out(4).array(LANES), "scale": Out(self.scale_signature)}
+            {
+                "sign": Out(LANES),
+                "significand": Out(2).array(LANES),
+                "shift": Out(2).array(LANES),
+                "scale": Out(self.scale_signature),
+            }
         )
 
     @property

@@ -27,7 +27,7 @@ class SignedSum(wiring.Component):
             raise ValueError(f"Near width must be at least 1, not {near!r}")
         if far < 0:
             raise ValueError(f"Far width must be at least 0, not {far!r}")
-        self._near, self._far = near, far
+        self.near, self.far = near, far
         ports = {
             "terms_near": In(near).array(LANES),
             "sign": In(LANES),
@@ -39,7 +39,7 @@ class SignedSum(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the terms to their sum."""
-        return self.latency_of(far=self._far)
+        return self.latency_of(far=self.far)
 
     @staticmethod
     def latency_of(*, far: int) -> int:
@@ -48,7 +48,7 @@ class SignedSum(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        near, far = self._near, self._far
+        near, far = self.near, self.far
         registered = (2, GROWTH)
         upper_sum = sum_tree(m, self.terms_near, name="near", registered=registered)
         negatives = sum_tree(m, list(self.sign), name="negatives", registered=registered)

@@ -4,6 +4,7 @@ Ref: IEEE 754-2019, section 4.3.1 (roundTiesToEven), section 7.4 (overflow).
 """
 
 from amaranth import *
+from amaranth.hdl import ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,6 +26,7 @@ class ToFloat32(wiring.Component):
     """Normalizes, scales and rounds a group sum (docs/numerics.md, "Scale" and "Accumulate").
 
     width:       bits of the magnitude
+    deep:        registers between the steps of the normalization too (`EngineParameters.deep`)
     significand: whether block scales may have significands (NVFP4); these multiply the upper 13
                  bits, where alone a sum of E2M1 products has any
 
@@ -33,13 +35,15 @@ class ToFloat32(wiring.Component):
     result:      FP32, rounded to nearest even, subnormals kept, overflow to infinity; NaN is
                  0x7FC00000
 
-    Latency: `latency` cycles (3; with significands 4). Throughput: one sum a cycle.
+    Latency: `latency` cycles (3, deep 6; with significands one more). Throughput: one sum a cycle.
     """
 
-    def __init__(self, *, width: int, significand: bool):
+    def __init__(self, *, width: int, significand: bool, deep: bool = False):
         if width < _SMALL:
             raise ValueError(f"Width must be at least {_SMALL}, not {width!r}")
-        self._significand = significand
+        self.width = width
+        self.significand = significand
+        self.deep = deep
         self._width = max(width, _SMALL + _SIGNIFICAND) if significand else width
         ports = {
             "negative": In(1),
@@ -55,28 +59,27 @@ class ToFloat32(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a sum to its FP32 value."""
-        return self.latency_of(significand=self._significand)
+        return self.latency_of(significand=self.significand, deep=self.deep)
 
     @staticmethod
-    def latency_of(*, significand: bool) -> int:
-        """`latency` with or without significands."""
-        return 4 if significand else 3
+    def latency_of(*, significand: bool, deep: bool = False) -> int:
+        """`latency` with or without significands and deep."""
+        return 3 + significand + 3 * deep
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        magnitude, exponent = self._scale(m) if self._significand else (self.magnitude, self.exponent + _OFFSET)
-        first = 1 if self._significand else 0
-        count, normalized = leading_zeros(m, magnitude, name="zeros", registered=(8, 1))
+        magnitude, exponent = self._scale(m) if self.significand else (self.magnitude, self.exponent + _OFFSET)
+        registered = (16, 4, 1) if self.deep else (8, 1)
+        count, normalized = leading_zeros(m, magnitude, name="zeros", registered=registered)
         kept = Signal(_KEPT)
         if len(normalized) >= _KEPT:
             m.d.comb += kept.eq(Cat(normalized[: -_KEPT + 1].any(), normalized[-_KEPT + 1 :]))
         else:
             m.d.comb += kept.eq(normalized << (_KEPT - len(normalized)))
-        base = Signal(signed(EXPONENT + 2))
-        m.d.comb += base.eq(delay(m, exponent, 2, name="exponent") - count)
-        late = first + 2
+        exponent = delay(m, exponent, len(registered), name="exponent")
+        late = len(registered) + self.significand + 2 * self.deep
         sign = delay(m, self.negative, late, name="sign")
-        finite = self._round(m, sign, base, kept)
+        finite = self._round(m, sign, exponent, count, kept)
         nan, pos_inf, neg_inf = (
             delay(m, getattr(self, name), late, name=name) for name in ("nan", "pos_inf", "neg_inf")
         )
@@ -104,27 +107,31 @@ class ToFloat32(wiring.Component):
         m.d.sync += exponent.eq(self.exponent + Mux(self.scaled, _OFFSET + 2, _OFFSET))
         return magnitude, exponent
 
-    def _round(self, m: Module, sign: Value, base: Signal, kept: Signal) -> Signal:
-        """FP32 bits of the normalized sum `kept`, whose top bit has the biased exponent `base`."""
-        subnormal = Signal()
-        shifted = Signal(_KEPT)
-        amount = Signal(5)
-        below = Signal(signed(len(base) + 1))
-        m.d.comb += [subnormal.eq(base < 1), below.eq(1 - base)]
-        m.d.comb += amount.eq(Mux(subnormal, Mux(below > 31, 31, below), 0))
-        m.d.comb += shifted.eq(shift_right_sticky(m, kept, amount, name="subnormal"))
-        up = Signal()
-        field = Signal(8)
-        packed = Signal(32)
+    def _round(self, m: Module, sign: Value, exponent: Value, count: Value, kept: Value) -> Signal:
+        """FP32 bits of the normalized sum `kept`, whose top bit has the biased exponent `exponent - count`."""
+        below, is_subnormal, distance = Signal(signed(EXPONENT + 3)), Signal(), Signal(5)
+        m.d.comb += [below.eq(1 - exponent + count), is_subnormal.eq(below > 0)]
+        m.d.comb += distance.eq(Mux(is_subnormal, Mux(below[5:].any(), 31, below), 0))
+        base, kept = self._cut(m, exponent - count, "base"), self._cut(m, kept, "kept")
+        subnormal, amount = self._cut(m, is_subnormal, "subnormal"), self._cut(m, distance, "amount")
+        # The hidden bit, still there after the shift, adds one to the field; a carry out of the mantissa another.
+        field = self._cut(m, Mux(subnormal, 0, base - 1)[:8], "field")
+        overflow, zero = self._cut(m, base > 254, "overflow"), self._cut(m, ~kept[-1], "zero")
+        shifted = self._cut(m, shift_right_sticky(m, kept, amount, name="subnormal"), "shifted")
+        up, packed, bits = Signal(), Signal(32), Signal(32)
         m.d.comb += up.eq(shifted[1] & (shifted[0] | shifted[2]))
-        # The hidden bit, still there, adds one to the field; a carry out of the mantissa adds another.
-        m.d.comb += field.eq(Mux(subnormal, 0, base - 1))
         m.d.comb += packed.eq(Cat(Const(0, 23), field) + shifted[2:] + up)
-        bits = Signal(32)
-        with m.If(~kept[-1]):
+        with m.If(zero):
             m.d.comb += bits.eq(0)
-        with m.Elif(base > 254):
+        with m.Elif(overflow):
             m.d.comb += bits.eq(Cat(Const(0, 23), Const(0xFF, 8), sign))
         with m.Else():
             m.d.comb += bits.eq(Cat(packed[:31], sign))
         return bits
+
+    def _cut(self, m: Module, value: ValueLike, name: str) -> Signal:
+        """A signal for `value`; if the conversion is deep, a register."""
+        signal = Signal(Value.cast(value).shape(), name=f"{name}_cut", reset_less=True)
+        domain = m.d.sync if self.deep else m.d.comb
+        domain += signal.eq(value)
+        return signal

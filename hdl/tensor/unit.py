@@ -60,7 +60,11 @@ class Unit(wiring.Component):
     @staticmethod
     def latency_of(shape: SliceShape) -> int:
         """`latency` for a shape."""
-        return group_latency(shape) - 1 + AccumulatorBank.latency_of(groups=shape.parameters.slices)
+        return (
+            group_latency(shape)
+            - 1
+            + AccumulatorBank.latency_of(groups=shape.parameters.slices, deep=shape.parameters.deep)
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -80,7 +84,7 @@ class Unit(wiring.Component):
         control = {name: delay(m, getattr(self, name), early, name=name) for name in ("address", "first")}
         enable = delay(m, self.enable, early, name="enable", reset_less=False)
         for row in range(self.shape.rows):
-            bank = Shared(AccumulatorBank(depth=self._engine.depth, groups=self._engine.slices))
+            bank = Shared(AccumulatorBank(depth=self._engine.depth, groups=self._engine.slices, deep=self._engine.deep))
             m.submodules[f"bank_{row}"] = bank
             m.d.comb += [getattr(bank, name).eq(value) for name, value in control.items()]
             m.d.comb += [bank.enable.eq(enable), self.results[row].eq(bank.result)]

@@ -28,9 +28,9 @@ def engine(**changes: object) -> EngineParameters:
 class TestEngineParameters:
     def test_fields(self) -> None:
         """The contract with hdl and golden: exactly these."""
-        names = ["units", "slices", "depth", "dense_rows", "formats", "mixed", "window", "exact_e5m2"]
+        names = ["units", "slices", "depth", "dense_rows", "formats", "mixed", "window", "exact_e5m2", "deep"]
         assert [field.name for field in dataclasses.fields(EngineParameters)] == names
-        assert (engine().window, engine().exact_e5m2) == (40, True)
+        assert (engine().window, engine().exact_e5m2, engine().deep) == (40, True, False)
 
     @pytest.mark.parametrize(
         "name, low, high",
@@ -50,7 +50,7 @@ class TestEngineParameters:
         with pytest.raises(TypeError, match=f"^{name} must be an integer, not {value!r}$"):
             engine(**{name: value})
 
-    @pytest.mark.parametrize("name", ["mixed", "exact_e5m2"])
+    @pytest.mark.parametrize("name", ["mixed", "exact_e5m2", "deep"])
     def test_kind_of_a_switch(self, name: str) -> None:
         with pytest.raises(TypeError, match=f"^{name} must be True or False, not 1$"):
             engine(**{name: 1})
