@@ -35,8 +35,11 @@ def reduce_tree(
     """
     if not terms:
         raise ValueError("Terms of a tree must be at least one, not []")
+    levels = range(1, tree_levels(len(terms)) + 1)
+    if not set(registered) <= set(levels):
+        raise ValueError(f"Registered levels must be in 1 to {levels.stop - 1}, not {registered!r}")
     nodes = [Value.cast(term) for term in terms]
-    for level in range(1, tree_levels(len(nodes)) + 1):
+    for level in levels:
         pairs = [combine(*nodes[i : i + 2]) if i + 1 < len(nodes) else nodes[i] for i in range(0, len(nodes), 2)]
         domain = m.d.sync if level in registered else m.d.comb
         nodes = []
@@ -72,12 +75,15 @@ def leading_zeros(
     Returns (count, normalized); with a `limit` the count is the lesser of the two. The count of a
     zero value is the largest that its width can hold and means nothing; `normalized` is then zero.
     One step per bit of the count, coarsest first, so that counting and shifting share their logic.
-    Latency: one cycle for each distance (a power of two) in `registered`, whose step ends in a
-    register.
+    Latency: one cycle for each distance (a power of two below the width) in `registered`, whose step
+    ends in a register.
     """
     current = Value.cast(value)
     width = len(current)
     steps = ceil_log2(width)
+    distances = [1 << step for step in range(steps)]
+    if not set(registered) <= set(distances):
+        raise ValueError(f"Registered distances must be among {distances}, not {registered!r}")
     left: Value = Const((1 << steps) - 1, steps)
     if limit is not None:
         bounded = Signal(steps, name=f"{name}_limit")

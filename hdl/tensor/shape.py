@@ -39,6 +39,8 @@ class SliceShape:
     def __init__(self, parameters: EngineParameters):
         self.parameters = parameters
         self.formats = [FORMATS[name] for name in parameters.formats]
+        if not self.pairs:
+            raise ValueError(f"Formats must hold a pair that the engine multiplies, not {parameters.formats!r}")
         self.narrow = self._elements(lambda element: element.width <= 8)
         self.wide = self._elements(lambda element: element.width > 8)
         narrow_bits = max((element.significand_bits for element in self.narrow), default=1)

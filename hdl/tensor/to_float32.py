@@ -69,7 +69,8 @@ class ToFloat32(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         magnitude, exponent = self._scale(m) if self.significand else (self.magnitude, self.exponent + _OFFSET)
-        registered = (16, 4, 1) if self.deep else (8, 1)
+        coarse = 16 if len(magnitude) > 16 else 8
+        registered = (coarse, 4, 1) if self.deep else (8, 1)
         count, normalized = leading_zeros(m, magnitude, name="zeros", registered=registered)
         kept = Signal(_KEPT)
         if len(normalized) >= _KEPT:

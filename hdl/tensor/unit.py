@@ -1,5 +1,7 @@
 """One dot-product unit: its stationary row, its dot product and its accumulators."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -26,8 +28,8 @@ class Unit(wiring.Component):
     address, first, enable: accumulator of the beat, whether it starts from +0, whether there is a beat
     results:       new values of the accumulators, one for each row of the beat, `latency` cycles later
 
-    Latency: `latency` cycles. Throughput: one beat a cycle; the same address again after
-    `AccumulatorBank.interval` cycles at the earliest.
+    Latency: `latency` cycles; a deep unit has a register at every input. Throughput: one beat a
+    cycle; the same address again after `AccumulatorBank.interval_of(...)` cycles at the earliest.
     """
 
     def __init__(self, *, parameters: EngineParameters):
@@ -60,29 +62,29 @@ class Unit(wiring.Component):
     @staticmethod
     def latency_of(shape: SliceShape) -> int:
         """`latency` for a shape."""
-        return (
-            group_latency(shape)
-            - 1
-            + AccumulatorBank.latency_of(groups=shape.parameters.slices, deep=shape.parameters.deep)
-        )
+        parameters = shape.parameters
+        bank = AccumulatorBank.latency_of(groups=parameters.slices, deep=parameters.deep)
+        return parameters.deep + group_latency(shape) - 1 + bank
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.dot = dot = DotProduct(parameters=self._engine)
-        for index, row in enumerate(self.row):
+        load, swap, enable = (self._input(m, name, reset_less=False) for name in ("load", "swap", "enable"))
+        for index, (row, streamed) in enumerate(zip(self.row, self.streamed, strict=True)):
             waiting, current = (buffer(row, name=f"{name}_{index}") for name in ("waiting", "current"))
-            with m.If(self.load):
-                m.d.sync += assign(waiting, row)
-            with m.If(self.swap):
+            arriving = self._late(m, row, f"row_{index}")
+            with m.If(load):
+                m.d.sync += assign(waiting, arriving)
+            with m.If(swap):
                 m.d.sync += assign(current, waiting)
-            m.d.comb += assign(dot.stationary[index], current) + assign(dot.streamed[index], self.streamed[index])
-        m.d.comb += dot.wide.eq(self.wide)
-        if self.shape.has_nvfp4:
-            m.d.comb += dot.nvfp4.eq(self.nvfp4)
+            m.d.comb += assign(dot.stationary[index], current)
+            m.d.comb += assign(dot.streamed[index], self._late(m, streamed, f"streamed_{index}"))
+        for name in ("wide", "nvfp4") if self.shape.has_nvfp4 else ("wide",):
+            m.d.comb += getattr(dot, name).eq(self._input(m, name))
         # The accumulator is read while the last stage of the dot product computes.
         early = dot.latency - 1
-        control = {name: delay(m, getattr(self, name), early, name=name) for name in ("address", "first")}
-        enable = delay(m, self.enable, early, name="enable", reset_less=False)
+        control = {name: delay(m, self._input(m, name), early, name=name) for name in ("address", "first")}
+        enable = delay(m, enable, early, name="enable", reset_less=False)
         for row in range(self.shape.rows):
             bank = Shared(AccumulatorBank(depth=self._engine.depth, groups=self._engine.slices, deep=self._engine.deep))
             m.submodules[f"bank_{row}"] = bank
@@ -90,3 +92,15 @@ class Unit(wiring.Component):
             m.d.comb += [bank.enable.eq(enable), self.results[row].eq(bank.result)]
             m.d.comb += [bank.groups[index].eq(group) for index, group in enumerate(dot.groups[row])]
         return m
+
+    def _input(self, m: Module, name: str, *, reset_less: bool = True) -> Value:
+        """An input; in a deep unit a cycle later, so that no path from the issue logic ends in here."""
+        return delay(m, getattr(self, name), int(self._engine.deep), name=f"{name}_in", reset_less=reset_less)
+
+    def _late(self, m: Module, row: wiring.PureInterface, name: str) -> Any:
+        """The signals of a decoded row; in a deep unit a cycle later."""
+        if not self._engine.deep:
+            return row
+        late = buffer(row, name=f"{name}_in")
+        m.d.sync += assign(late, row)
+        return late

@@ -19,7 +19,7 @@ from hdl.formats.code import FormatCode
 from hdl.tensor.engine import Engine
 from hdl.tensor.ports import pass_layout, stationary_layout, streamed_layout
 from hdl.tensor.shape import LANES, WIDE_LANES, SliceShape
-from mtia.formats import Format
+from mtia.formats import Format, Scale
 from mtia.generations import EngineParameters
 
 from ..beats import pack
@@ -28,8 +28,8 @@ from ..lane import Lane
 #: first row or beat, and the one after the last
 Span = tuple[int, int]
 
-#: scale code of the blocks that fill the last pass along K: scale 1, and its elements are zero
-_UNIT_SCALE = 127
+#: scale codes of 1, for the blocks of zeros that fill the last pass along K
+_UNIT_SCALES = {Scale.NONE: 127, Scale.E8M0: 127, Scale.E4M3: 0x38}
 #: words of beats in flight at most, so that a large product needs little memory
 _WINDOW_WORDS = 1 << 24
 
@@ -105,7 +105,7 @@ def _grouped(array: MXArray, groups: int) -> tuple[NDArray[np.uint32], NDArray[n
     rows, k = array.shape
     codes = np.zeros((rows, groups * size), np.uint32)
     codes[:, :k] = array.codes
-    scales = np.full((rows, groups), _UNIT_SCALE, np.uint8)
+    scales = np.full((rows, groups), _UNIT_SCALES[array.format.scale], np.uint8)
     if array.scales is not None:
         scales[:, : array.scales.shape[1]] = array.scales
     return codes.reshape(rows, groups, size), scales
@@ -216,7 +216,7 @@ class GemmLane:
         begin, end = first * rows, min(last * rows, work.streamed)
         count = last - first
         dense = np.zeros((count * rows, *codes.shape[1:]), np.uint32)
-        codes_scales = np.full((count * rows, codes.shape[1]), _UNIT_SCALE, np.uint8)
+        codes_scales = np.full((count * rows, codes.shape[1]), _UNIT_SCALES[array.format.scale], np.uint8)
         dense[: end - begin], codes_scales[: end - begin] = codes[begin:end], scales[begin:end]
         lanes = self._lanes(dense, array.format).reshape(count, rows, work.passes_k, slices, -1)
         order = lanes.transpose(2, 0, 3, 1, 4)  # pass, beat, slice, row, lane
