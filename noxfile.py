@@ -41,15 +41,17 @@ def sim(session: nox.Session) -> None:
 @nox.session
 def emit(session: nox.Session) -> None:
     """Does every generation become Verilog at its full size that Verilator finds clean?"""
-    from mtia.generations import GENERATIONS  # here, so that `nox --list` needs nothing of the project
+    from mtia.formats import MX_FORMATS  # here, so that `nox --list` needs nothing of the project
+    from mtia.generations import GENERATIONS
     from tb import verilator
 
     with tempfile.TemporaryDirectory() as folder:
         rules = pathlib.Path(folder, "rules.vlt")
         rules.write_text(verilator.lint_file())
         verilate = (str(verilator.executable()), "--lint-only", *verilator.warning_options(), str(rules))
-        for generation in GENERATIONS:
-            for block in ("dpe", "dot", "quantizer"):
+        for generation, row in GENERATIONS.items():
+            quantizer = ("quantizer",) if set(MX_FORMATS) & set(row.formats) else ()
+            for block in ("dpe", "dot", *quantizer):
                 output = pathlib.Path(folder, generation, block)
                 session.run("mtia", "verilog", generation, "--block", block, "--profile", "full", "-o", str(output))
                 session.run(*verilate, *map(str, sorted(output.glob("*.v"))), env=verilator.environment())

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from mtia.formats import ELEMENTS, Element, Scale
 
 from ..formats.code import FormatCode
-from ..formats.element import DecodedElement, top_exponent
+from ..formats.element import Choice, DecodedElement, ElementRules, top_exponent
 from .shape import LANES, SliceShape, assign
 
 #: lanes of an NVFP4 group
@@ -122,22 +122,23 @@ class DecodeGeneral(wiring.Component):
         m.submodules.scale = scale = DecodeScale(shape=self.shape)
         m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
         selected = self._select(m)
-        flags: dict[str, list[Signal]] = {"sign": [], "inf": [], "nan": [], "zero": []}
+        wide = self._is_wide(m)
+        rules = ElementRules(m, self._choices(0), selected, name="rules")
+        flags: dict[str, list[Value]] = {"sign": [], "inf": [], "nan": [], "zero": []}
         for lane in range(LANES):
             half, odd = divmod(lane, 2)
             side = "odd" if odd else "even"
             significand = getattr(self.row, f"{side}_significand")[half]
             exponent = getattr(self.row, f"{side}_exponent")[half]
-            flag = {name: Signal(name=f"{name}_{lane}") for name in flags}
-            numbers = self._numbers(m, lane, len(significand))
-            with m.Switch(selected):
-                for element, number in numbers:
-                    with m.Case(*self._cases(element, lane)):
-                        m.d.comb += significand.eq(number.significand)
-                        m.d.comb += exponent.eq(number.biased if element in self.shape.wide else number.distance)
-                        m.d.comb += [flag[name].eq(getattr(number, name)) for name in ("sign", "inf", "nan")]
-            m.d.comb += flag["zero"].eq(significand == 0)
-            for name, signal in flag.items():
+            choices = self._choices(lane)
+            number = DecodedElement(m, choices, selected, rules=rules, width=len(significand), name=f"lane_{lane}")
+            m.d.comb += significand.eq(number.significand)
+            m.d.comb += exponent.eq(
+                Mux(wide, number.biased, number.distance) if wide is not None and not odd else number.distance
+            )
+            zero = Signal(name=f"zero_{lane}")
+            m.d.comb += zero.eq(number.significand == 0)
+            for name, signal in (("sign", number.sign), ("inf", number.inf), ("nan", number.nan), ("zero", zero)):
                 flags[name].append(signal)
         m.d.comb += [getattr(self.row, name).eq(Cat(flags[name])) for name in ("sign", "inf", "zero")]
         m.d.comb += assign(self.row.scale, scale.scale)
@@ -156,24 +157,33 @@ class DecodeGeneral(wiring.Component):
                 m.d.comb += selected.eq(len(elements) + 1)
         return selected
 
-    def _cases(self, element: Element, lane: int) -> list[int]:
-        """Values of `_select` in which a lane takes an element."""
-        elements = self.shape.narrow + self.shape.wide
-        is_nvfp4 = self.shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES
-        return [elements.index(element)] + ([len(elements)] if is_nvfp4 else [])
+    def _is_wide(self, m: Module) -> Signal | None:
+        """Whether the format has wide elements; None if none of the engine's has."""
+        if not self.shape.wide:
+            return None
+        wide = Signal(name="is_wide")
+        with m.Switch(self.format):
+            for row in self.shape.formats:
+                with m.Case(FormatCode[row.name]):
+                    m.d.comb += wide.eq(row.is_wide)
+        return wide
 
-    def _numbers(self, m: Module, lane: int, width: int) -> list[tuple[Element, DecodedElement]]:
-        """The lane's code decoded as every element that the lane takes."""
-        elements = self.shape.narrow + (self.shape.wide if lane % 2 == 0 else [])
-        numbers = []
-        for element in elements:
-            name = f"{element.name}_{lane}"
-            code = Signal(element.width, name=f"{name}_code")
-            step = element.width if element.width > 8 else 8
-            index = lane // 2 if element.width > 8 else lane
-            m.d.comb += code.eq(self.codes[step * index :][: element.width])
-            if element.name == "E2M1" and self.shape.rows > 1:
-                with m.If(self.dense):
-                    m.d.comb += code.eq(self.codes[4 * lane :][:4])
-            numbers.append((element, DecodedElement(m, code, element, width=width, name=name)))
-        return numbers
+    def _choices(self, lane: int) -> list[Choice]:
+        """The elements that a lane takes, with its code and the values of `_select` that mean them."""
+        elements = self.shape.narrow + self.shape.wide
+        choices = []
+        for element in self.shape.narrow + (self.shape.wide if lane % 2 == 0 else []):
+            cases = [elements.index(element)]
+            if self.shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES:
+                cases.append(len(elements))
+            choices.append(Choice(element=element, code=self._code(lane, element), cases=cases))
+        return choices
+
+    def _code(self, lane: int, element: Element) -> Value:
+        """The lane's code of an element, wherever the row has it."""
+        if element.width > 8:
+            return self.codes[element.width * (lane // 2) :][: element.width]
+        code = self.codes[8 * lane :][: element.width]
+        if element.name == "E2M1" and self.shape.rows > 1:
+            return Mux(self.dense, self.codes[4 * lane :][:4], code)
+        return code
