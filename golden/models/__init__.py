@@ -1,0 +1,1 @@
+"""Trained networks in numpy: where the operands of the demonstrations come from."""

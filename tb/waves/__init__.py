@@ -1,0 +1,1 @@
+"""Waves of a simulation: read, decoded, grouped, drawn."""
