@@ -176,8 +176,13 @@ def _manifest(component: wiring.Component, name: str, verilog: str, library: Sha
             {"module": module.name, "component": module.kind, "parameters": dict(module.parameters)}
             for module in library.modules
         ],
-        "versions": {tool: _version(tool) for tool in (PROJECT, *_TOOLS)},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the project and of the tools that decide what the text is."""
+    return {tool: _version(tool) for tool in (PROJECT, *_TOOLS)}
 
 
 def _version(distribution: str) -> str:

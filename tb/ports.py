@@ -7,7 +7,9 @@ from typing import TypeVar
 from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 
-from hdl.emit import Emitted, emit
+from hdl.emit import Emitted
+
+from . import emitted as kept
 
 #: Name of the top module of every model a testbench builds.
 TOP = "top"
@@ -86,7 +88,7 @@ def design_of(component: wiring.Component | Design, *, name: str = TOP) -> Desig
     """
     if isinstance(component, Design):
         return replace(component, name=name)
-    emitted = emit(component, name=TOP)
+    emitted = kept.emitted(component, name=TOP)
     clocks = emitted.ports["clocks"]
     if len(clocks) > 1:
         raise ValueError(f"Component must have at most one clock domain, not {[c['domain'] for c in clocks]!r}")

@@ -152,7 +152,7 @@ class SharedLibrary:
     def instantiate(self, inner: wiring.Component) -> Instance:
         """Returns an instance of the component's module, connected to the component's ports."""
         module = self.module(inner)
-        _mark_used(inner)
+        mark_used(inner)
         for port in flat_ports(inner):
             port.signal._format = Format("{}", port.signal)  # its fields are wires in the module, not once an instance
         ports: list[tuple[str, str, Value]] = [
@@ -165,17 +165,17 @@ class SharedLibrary:
         return Instance(module.name, *ports)
 
 
-def _mark_used(obj: object) -> None:
+def mark_used(obj: object) -> None:
     """Tells Amaranth that a component and those it holds are used, though only their first twin is elaborated."""
     if isinstance(obj, Elaboratable):
         if not obj._MustUse__used:
             obj._MustUse__used = True
-            _mark_used(list(vars(obj).values()))
+            mark_used(list(vars(obj).values()))
     elif isinstance(obj, Mapping):
-        _mark_used(list(obj.values()))
+        mark_used(list(obj.values()))
     elif isinstance(obj, (list, tuple)):
         for item in obj:
-            _mark_used(item)
+            mark_used(item)
 
 
 class Shared(wiring.Component):

@@ -58,7 +58,8 @@ class Loader(wiring.Component):
     format:  its format
 
     The first row of the next block is loaded in the very cycle in which a block is taken over, so
-    blocks of `units` rows follow each other every `units` cycles.
+    blocks of `units` rows follow each other every `units` cycles. In a deep engine it is loaded one
+    cycle later, which keeps the issue logic out of the path to the rows.
 
     Latency: 2 cycles from the last row to `loaded`. Throughput: one row a cycle.
     """
@@ -79,7 +80,8 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        units = self.shape.parameters.units
+        parameters = self.shape.parameters
+        units = parameters.units
         unit = Signal(range(max(2, units)))
         valid, last, loaded, ready, fire, ends = (
             Signal(name=name) for name in ("valid", "last", "is_loaded", "ready", "fire", "ends")
@@ -89,7 +91,7 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.loaded.eq(loaded),
             self.format.eq(waiting),
-            ready.eq(~loaded | self.swap),
+            ready.eq(~loaded if parameters.deep else ~loaded | self.swap),
             fire.eq(valid & ready),
             ends.eq(last | (unit == units - 1)),
             self.load.eq(fire << unit),
