@@ -75,7 +75,12 @@ class Engine(wiring.Component):
 
     @property
     def _pipeline(self) -> int:
-        return 1 + Unit.latency_of(self.shape)
+        return 1 + self._wait + Unit.latency_of(self.shape)
+
+    @property
+    def _wait(self) -> int:
+        """Cycles that a beat waits before it is decoded: in a deep engine one, for its formats to be looked up."""
+        return int(self._engine.deep)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -91,7 +96,7 @@ class Engine(wiring.Component):
         control = self._control(m, sequencer, mode)
         for index in range(self._engine.units):
             m.submodules[f"unit_{index}"] = unit = Shared(Unit(parameters=self._engine))
-            m.d.comb += [unit.load.eq(loader.load[index]), unit.swap.eq(sequencer.swap)]
+            m.d.comb += unit.load.eq(loader.load[index])
             m.d.comb += [getattr(unit, name).eq(value) for name, value in control.items()]
             for part, row in enumerate(rows):
                 m.d.comb += assign(unit.row[part], loader.row[part]) + assign(unit.streamed[part], row)
@@ -119,26 +124,29 @@ class Engine(wiring.Component):
         return mode
 
     def _decode(self, m: Module, sequencer: Sequencer, mode: Mode) -> list[wiring.PureInterface]:
-        """The decoded slices of the beat, a cycle after its issue."""
+        """The decoded slices of the beat, a cycle after its issue (two in a deep engine)."""
         rows = []
         for index in range(self._engine.slices):
             m.submodules[f"decode_{index}"] = decode = DecodeBeat(shape=self.shape)
             m.d.comb += [
-                decode.format.eq(sequencer.current.streamed),
-                decode.dense.eq(mode.dense),
-                decode.refuse.eq(mode.refuse),
-                decode.codes.eq(self.streamed.payload.codes[index]),
+                decode.format.eq(delay(m, sequencer.current.streamed, self._wait, name=f"format_{index}")),
+                decode.dense.eq(delay(m, mode.dense, self._wait, name=f"dense_{index}")),
+                decode.refuse.eq(delay(m, mode.refuse, self._wait, name=f"refuse_{index}")),
+                decode.codes.eq(delay(m, self.streamed.payload.codes[index], self._wait, name=f"codes_{index}")),
             ]
             for row in range(self.shape.rows):
-                m.d.comb += decode.scales[row].eq(self.streamed.payload.scales[row][index])
+                scale = self.streamed.payload.scales[row][index]
+                m.d.comb += decode.scales[row].eq(delay(m, scale, self._wait, name=f"scale_{index}_{row}"))
             rows.append(decode.row)
         return rows
 
     def _control(self, m: Module, sequencer: Sequencer, mode: Mode) -> dict[str, Value]:
-        """What goes with the beat into the units, a cycle after its issue."""
+        """What goes with the beat into the units; the block is taken over when the beat is decoded."""
         inputs = {"wide": mode.wide, "address": sequencer.address, "first": sequencer.current.first}
         if self.shape.has_nvfp4:
             inputs["nvfp4"] = mode.nvfp4
-        control = {name: delay(m, value, 1, name=name) for name, value in inputs.items()}
-        control["enable"] = delay(m, sequencer.issue, 1, name="enable", reset_less=False)
+        wait = self._wait
+        control = {name: delay(m, value, 1 + wait, name=name) for name, value in inputs.items()}
+        control["enable"] = delay(m, sequencer.issue, 1 + wait, name="enable", reset_less=False)
+        control["swap"] = delay(m, sequencer.swap, wait, name="swap", reset_less=False)
         return control
