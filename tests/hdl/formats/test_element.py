@@ -13,39 +13,97 @@ from tests.hdl.pysim import logic, run
 from .support import sample_codes, values_of
 
 FIELDS = ("sign", "significand", "distance", "biased", "inf", "nan")
-
-
-def decoded(m: Module, code: Signal, element: Element, *, width: int) -> DecodedElement:
-    """The decoder of one element alone."""
-    choices = [Choice(element=element, code=code)]
-    rules = ElementRules(m, choices, Const(0), name="rules")
-    return DecodedElement(m, choices, Const(0), rules=rules, width=width, name="x")
-
-
 ENGINE = [name for name in ELEMENTS if name != "FP32"]
+
+
+def decoder(elements, width):
+    """What builds the fields of a decoder: the selector's value is the place of an element in the list."""
+
+    def build(m, code, selected=None):
+        choices = [Choice(element=element, code=code, cases=(at,)) for at, element in enumerate(elements)]
+        select = Const(0) if selected is None else selected
+        rules = ElementRules(m, choices, select, name="rules")
+        number = DecodedElement(m, choices, select, rules=rules, width=width, name="x")
+        return [getattr(number, field) for field in FIELDS]
+
+    return build
+
+
+def check(element, code, fields, width):
+    """The fields are those of the code's value by an oracle."""
+    value = values_of(np.array([code]), element)[0]
+    sign, significand, distance, biased, inf, nan = fields
+    assert (inf, nan) == (np.isinf(value), np.isnan(value)), hex(code)
+    if not nan:
+        assert sign == np.signbit(value), hex(code)
+    if np.isfinite(value):
+        assert np.ldexp(significand, biased - 127 - (width - 1)) == abs(value), hex(code)
+        assert biased - 127 == top_exponent(element) - distance, hex(code)
 
 
 @pytest.mark.parametrize("spare", [0, 3])
 @pytest.mark.parametrize("name", ENGINE)
-def test_decoded_element(name, spare, seed):
+def test_one_element(name, spare, seed):
     element = ELEMENTS[name]
     width = element.significand_bits + spare
-    codes = sample_codes(element, np.random.default_rng(seed), 1000)
+    codes = sample_codes(element, np.random.default_rng(seed), 1000).tolist()
+    m, inputs, outputs = logic(decoder([element], width), element.width)
+    for code, fields in zip(codes, run(m, inputs, outputs, [[code] for code in codes]), strict=True):
+        check(element, code, fields, width)
 
-    def build(m, code):
-        number = decoded(m, code, element, width=width)
-        return [getattr(number, field) for field in FIELDS]
 
-    m, inputs, outputs = logic(build, element.width)
-    results = run(m, inputs, outputs, [[code] for code in codes.tolist()])
-    for value, code, fields in zip(values_of(codes, element), codes.tolist(), results, strict=True):
-        sign, significand, distance, biased, inf, nan = fields
-        assert (inf, nan) == (np.isinf(value), np.isnan(value)), hex(code)
-        if not nan:
-            assert sign == np.signbit(value), hex(code)
-        if np.isfinite(value):
-            assert np.ldexp(significand, biased - 127 - (width - 1)) == abs(value), hex(code)
-            assert biased - 127 == top_exponent(element) - distance, hex(code)
+@pytest.mark.parametrize(
+    "names",
+    [ENGINE, ENGINE[::-1], ["E2M1", "E5M2"], ["INT8", "E3M2"], ["INT8", "FP16"], ["E4M3", "TF32", "E2M3"]],
+    ids="-".join,
+)
+def test_the_selected_element_of_several(names, seed):
+    """Whatever the others are, one after the other in random order."""
+    elements = [ELEMENTS[name] for name in names]
+    width = max(element.significand_bits for element in elements)
+    generator = np.random.default_rng(seed)
+    rows = [
+        (int(code), at)
+        for at, element in enumerate(elements)
+        for code in generator.permutation(sample_codes(element, generator, 200))[:400]
+    ]
+    rows = [rows[index] for index in generator.permutation(len(rows))]
+    select = (len(elements)).bit_length()
+    m, inputs, outputs = logic(decoder(elements, width), max(element.width for element in elements), select)
+    for (code, at), fields in zip(rows, run(m, inputs, outputs, rows), strict=True):
+        check(elements[at], code, fields, width)
+
+
+def test_no_element_selected_is_zero():
+    """Neither infinity nor NaN, whatever the code is."""
+    elements = [ELEMENTS["E5M2"], ELEMENTS["E4M3"], ELEMENTS["INT8"]]
+    m, inputs, outputs = logic(decoder(elements, 8), 8, 2)
+    for fields in run(m, inputs, outputs, [(code, 3) for code in range(256)]):
+        found = dict(zip(FIELDS, fields, strict=True))
+        assert (found["significand"], found["inf"], found["nan"]) == (0, 0, 0)
+
+
+def test_a_lane_may_take_fewer_elements_than_the_rules_know():
+    """The odd lanes of an engine: narrower than the widest mantissa, zero where the element is not theirs."""
+    elements = [ELEMENTS["E4M3"], ELEMENTS["TF32"]]
+
+    def build(m, code, selected):
+        choices = [Choice(element=element, code=code, cases=(at,)) for at, element in enumerate(elements)]
+        rules = ElementRules(m, choices, selected, name="rules")
+        numbers = [
+            DecodedElement(m, choices[:count], selected, rules=rules, width=width, name=f"x{count}")
+            for count, width in ((1, 4), (0, 1))
+        ]
+        return [getattr(number, field) for number in numbers for field in FIELDS]
+
+    m, inputs, outputs = logic(build, 8, 1)
+    for at in range(2):
+        for code, fields in enumerate(run(m, inputs, outputs, [(code, at) for code in range(256)])):
+            if at == 0:
+                check(elements[0], code, fields[: len(FIELDS)], 4)
+            else:
+                assert (fields[1], *fields[4:6]) == (0, 0, 0)
+            assert (fields[7], *fields[10:]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ENGINE)
@@ -60,34 +118,28 @@ def test_the_largest_number_lies_at_the_top(name):
 
 
 def test_bits_above_the_code_are_ignored():
-    element = ELEMENTS["E2M1"]
-
-    def build(m, code):
-        number = decoded(m, code, element, width=2)
-        return [getattr(number, field) for field in FIELDS]
-
-    m, inputs, outputs = logic(build, 8)
+    m, inputs, outputs = logic(decoder([ELEMENTS["E2M1"]], 2), 8)
     results = run(m, inputs, outputs, [[code] for code in range(256)])
     assert results == results[:16] * 16
 
 
-def test_an_element_that_the_table_lacks():
+@pytest.mark.parametrize(("name", "exponent", "mantissa", "bias"), [("E3M0", 3, 0, 3), ("E1M2", 1, 2, 1)])
+def test_an_element_that_the_table_lacks(name, exponent, mantissa, bias):
     """Widths and bias come from the row: E3M0 has no mantissa, E1M2 no other normal exponent than one."""
-    for row in (("E3M0", 3, 0, 3), ("E1M2", 1, 2, 1)):
-        element = Element(name=row[0], exponent_bits=row[1], mantissa_bits=row[2], bias=row[3])
-
-        def build(m, code, element=element):
-            number = decoded(m, code, element, width=element.significand_bits)
-            return [number.sign, number.significand, number.biased]
-
-        m, inputs, outputs = logic(build, element.width)
-        for code, (sign, significand, biased) in enumerate(run(m, inputs, outputs, [[code] for code in range(16)])):
-            field, fraction = (code & 7) >> row[2], code & (1 << row[2]) - 1
-            assert sign == code >> 3
-            assert significand == fraction + ((1 << row[2]) if field else 0)
-            assert biased - 127 == max(field, 1) - row[3]
+    element = Element(name=name, exponent_bits=exponent, mantissa_bits=mantissa, bias=bias)
+    m, inputs, outputs = logic(decoder([element], element.significand_bits), element.width)
+    for code, (sign, significand, _distance, biased, *_) in enumerate(
+        run(m, inputs, outputs, [[code] for code in range(16)])
+    ):
+        field, fraction = (code & 7) >> mantissa, code & (1 << mantissa) - 1
+        assert sign == code >> 3
+        assert significand == fraction + ((1 << mantissa) if field else 0)
+        assert biased - 127 == max(field, 1) - bias
 
 
 def test_significand_width_wrong():
+    m = Module()
+    choices = [Choice(element=ELEMENTS["E4M3"], code=Signal(8))]
+    rules = ElementRules(m, choices, Const(0), name="rules")
     with pytest.raises(ValueError, match=r"^Significand width must be at least 4, not 3$"):
-        decoded(Module(), Signal(8), ELEMENTS["E4M3"], width=3)
+        DecodedElement(m, choices, Const(0), rules=rules, width=3, name="x")
