@@ -11,6 +11,7 @@ from mtia.formats import MX_FORMATS
 
 from ..core.arith import delay
 from ..core.checks import stream_in, stream_out
+from ..core.connect import connect
 from ..core.fifo import Queue
 from ..core.shared import Shared
 from .quantize_element import ElementConverter
@@ -134,5 +135,5 @@ class Quantizer(wiring.Component):
             queue.i.payload.format.eq(delay(m, block.format, self.latency - 1, name="format")),
             queue.i.payload.scale.eq(delay(m, scale.code, shape.element_latency, name="scale")),
         ]
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        connect(m, queue.o, wiring.flipped(self.o))
         return m
