@@ -41,7 +41,8 @@ class Engine(wiring.Component):
     Pairs that the engine does not multiply give NaN, never a truncated sum.
 
     Latency: `latency` cycles from a beat to its result. Throughput: one beat a cycle on all streams;
-    a block loads in one cycle a row, hidden when the pass before has as many beats. An accumulator
+    a block loads in one cycle a row, hidden when the pass before has as many beats (deep: one
+    more). An accumulator
     may be used again after `interval` cycles: shorter passes over the same accumulators wait.
     Back-pressure: on every stream; a result beat is only issued when the queue has room for it.
     """
