@@ -88,7 +88,7 @@ class EngineParameters:
         """
         if not self.supports(a, b):
             raise ValueError(f"Pair of formats must be one that the engine multiplies, not {a.name} x {b.name}")
-        rows = self.dense_rows if a.element.width == b.element.width == 4 else 1
+        rows = self.dense_rows if a.element.name == b.element.name == "E2M1" else 1
         return self.units * self.slices * a.group * rows
 
 

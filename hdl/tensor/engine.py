@@ -42,8 +42,8 @@ class Engine(wiring.Component):
 
     Latency: `latency` cycles from a beat to its result. Throughput: one beat a cycle on all streams;
     a block loads in one cycle a row, hidden when the pass before has as many beats (deep: one
-    more). An accumulator
-    may be used again after `interval` cycles: shorter passes over the same accumulators wait.
+    more). An accumulator may be used again after `interval` cycles: shorter passes over the same
+    accumulators wait.
     Back-pressure: on every stream; a result beat is only issued when the queue has room for it.
     """
 
