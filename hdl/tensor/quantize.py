@@ -28,7 +28,6 @@ class Quantizer(wiring.Component):
     scale_rules : names of the scale rules that a block may ask for.
     stochastic : whether a block may ask for stochastic rounding.
     lanes : values of a block; must be the block of every format.
-    deep : two more cycles for a higher clock.
 
     Members
     -------
@@ -44,8 +43,8 @@ class Quantizer(wiring.Component):
           for is not built: nothing passes in a format other than the one wanted;
         * ``codes``: ``lanes`` bytes, each a code in its lowest bits; all zero under scale 0xFF.
 
-    Blocks leave in order. Throughput a block a cycle; latency through an empty quantiser `latency` cycles: 8, one
-    more if ``stochastic``, two more if ``deep``. The pipeline never stops: a block enters only when the queue behind
+    Blocks leave in order. Throughput a block a cycle; latency through an empty quantiser `latency` cycles: 9, one
+    more if ``stochastic``. The pipeline never stops: a block enters only when the queue behind
     it is sure to have room, so neither ``valid`` nor ``ready`` passes through combinationally. Data registers have
     no reset.
 
@@ -59,11 +58,8 @@ class Quantizer(wiring.Component):
         scale_rules: tuple[str, ...] = SCALE_RULES,
         stochastic: bool = True,
         lanes: int = 32,
-        deep: bool = False,
     ):
-        self._shape = QuantizerShape(
-            formats=formats, scale_rules=scale_rules, stochastic=stochastic, lanes=lanes, deep=deep
-        )
+        self._shape = QuantizerShape(formats=formats, scale_rules=scale_rules, stochastic=stochastic, lanes=lanes)
         super().__init__({"i": stream_in(self._shape.input_layout), "o": stream_out(self._shape.output_layout)})
 
     @property
@@ -90,11 +86,6 @@ class Quantizer(wiring.Component):
     def lanes(self) -> int:
         """Values of a block."""
         return self._shape.lanes
-
-    @property
-    def deep(self) -> bool:
-        """Whether the pipeline is longer for a higher clock."""
-        return self._shape.deep
 
     @property
     def latency(self) -> int:

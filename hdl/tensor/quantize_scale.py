@@ -33,7 +33,7 @@ class BlockScale(wiring.Component):
     code:    E8M0 code; 255 where a value is Inf or NaN, or the format or the rule is not built
     control: settings of the lanes (`QuantizerShape.control_layout`)
 
-    Latency: `QuantizerShape.scale_latency` cycles (5 for 32 lanes). Throughput: one block a cycle. No
+    Latency: `QuantizerShape.scale_latency` cycles (6 for 32 lanes). Throughput: one block a cycle. No
     register has a reset.
     """
 

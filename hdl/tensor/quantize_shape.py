@@ -48,7 +48,6 @@ class QuantizerShape:
     scale_rules: names out of `SCALE_RULES`
     stochastic:  whether elements can be rounded stochastically, and not only to nearest even
     lanes:       elements of a block
-    deep:        whether every level of the tree that finds the maximum ends in a register
 
     TypeError or ValueError for anything else.
     """
@@ -57,12 +56,10 @@ class QuantizerShape:
     scale_rules: tuple[str, ...]
     stochastic: bool
     lanes: int
-    deep: bool
 
     def __post_init__(self) -> None:
         require_int("Quantizer lanes", self.lanes, low=2)
         require_bool("Quantizer stochastic", self.stochastic)
-        require_bool("Quantizer deep", self.deep)
         _check_names("Quantizer format", self.formats, list(FORMATS))
         _check_names("Quantizer scale rule", self.scale_rules, list(SCALE_RULES))
         for row in self.rows:
@@ -156,9 +153,12 @@ class QuantizerShape:
 
     @property
     def maximum_levels(self) -> list[int]:
-        """Levels of the tree of the maximum that end in a register: unless `deep`, every second of them."""
+        """Levels of the tree of the maximum that end in a register: all but the last but one.
+
+        The last two are short enough for one cycle, as they join few nodes.
+        """
         levels = tree_levels(self.lanes)
-        return list(range(1, levels + 1)) if self.deep else sorted({*range(1, levels + 1, 2), levels})
+        return [level for level in range(1, levels + 1) if level != levels - 1]
 
     @property
     def scale_latency(self) -> int:

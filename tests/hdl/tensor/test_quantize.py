@@ -298,10 +298,10 @@ def simulated(quantizer, blocks):
     "parameters",
     [
         {"formats": ("MXFP8_E4M3",), "scale_rules": ("floor",), "stochastic": False},
-        {"formats": ("MXFP8_E5M2",), "scale_rules": ("rceil", "floor"), "stochastic": False, "deep": True},
+        {"formats": ("MXFP8_E5M2",), "scale_rules": ("rceil", "floor"), "stochastic": False},
         {"formats": ("MXINT8",), "scale_rules": ("ceil",), "stochastic": False},
         {"formats": ("MXFP4", "MXINT8"), "scale_rules": ("even",), "stochastic": True},
-        {"formats": ("MXFP6_E2M3", "MXFP6_E3M2"), "stochastic": True, "deep": True},
+        {"formats": ("MXFP6_E2M3", "MXFP6_E3M2"), "stochastic": True},
         {"formats": ("MXFP4",), "stochastic": True},
     ],
     ids=lambda parameters: "-".join(parameters["formats"]),
@@ -330,9 +330,8 @@ def test_lanes_are_one_module():
 
 
 def test_latency_and_names():
-    assert Quantizer(stochastic=False).latency == 8
-    assert Quantizer(stochastic=True).latency == 9
-    assert Quantizer(stochastic=True, deep=True).latency == 11
+    assert Quantizer(stochastic=False).latency == 9
+    assert Quantizer(stochastic=True).latency == 10
     assert quantize_shape.SCALE_RULES == SCALE_RULES
     assert tuple(rounding.name.lower() for rounding in Rounding) == ROUNDINGS
 
@@ -348,7 +347,6 @@ def test_latency_and_names():
         ({"scale_rules": "floor"}, TypeError, "Quantizer scale rules must be a tuple of names, not 'floor'"),
         ({"scale_rules": ("round",)}, ValueError, "Quantizer scale rule must be one of floor, "),
         ({"stochastic": 1}, TypeError, "Quantizer stochastic must be a bool, not 1"),
-        ({"deep": None}, TypeError, "Quantizer deep must be a bool, not None"),
         ({"lanes": 16}, ValueError, "Quantizer lanes must be 32, the block of MXFP8_E5M2, not 16"),
         ({"lanes": "32"}, TypeError, "Quantizer lanes must be an integer, not '32'"),
         ({"lanes": 1}, ValueError, "Quantizer lanes must be at least 2, not 1"),
