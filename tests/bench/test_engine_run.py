@@ -1,0 +1,121 @@
+"""Recorded products: their cycles, and what requantising adds to them."""
+
+import numpy as np
+import pytest
+
+from bench import engine_run, golden, sustained, utilization
+from bench.engine_run import BLOCK, Product, RecordedEngine
+from mtia.formats import get
+from tb.tensor.gemm import plan
+
+from .support import SMALL
+
+
+def product_of(m, n, k, *, transposed=False, seed=1):
+    """A product of made-up timing: each result beat some cycles after the one before."""
+    row = get("MXFP4")
+    rows, columns = (n, m) if transposed else (m, n)
+    work = plan(SMALL, row, row, rows, columns, k)
+    beats = sum(last - first for first, last in work.chunks) * len(work.tiles)
+    results = np.cumsum(np.random.default_rng(seed).integers(1, 4, beats))
+    lanes = SMALL.mac_lanes(row, row)
+    return Product(
+        shape=(m, n, k),
+        transposed=transposed,
+        work=work,
+        lanes=lanes,
+        cycles=int(results[-1]) + 1,
+        results=results,
+        streamed=results,
+    )
+
+
+def naive_result_cycles(product):
+    """Cycle of each result (M, N), by walking through the passes."""
+    work, taken, position = product.work, {}, 0
+    for first, last in work.chunks:
+        for begin, stop in work.tiles:
+            for beat in range(first, last):
+                for row in range(beat * work.rows_per_beat, min((beat + 1) * work.rows_per_beat, work.streamed)):
+                    for column in range(begin, stop):
+                        taken[row, column] = product.results[position]
+                position += 1
+    flip = work.swapped != product.transposed
+    m, n, _ = product.shape
+    return np.array([[taken[(column, row) if flip else (row, column)] for column in range(n)] for row in range(m)])
+
+
+def naive_requantized(product, latency):
+    """Cycles until the last block has left, by stepping a quantiser that takes a block a cycle."""
+    cycles = naive_result_cycles(product)
+    m, n, _ = product.shape
+    blocks = [cycles[row, start : start + BLOCK].max() for row in range(m) for start in range(0, n, BLOCK)]
+    cycle, left = 0, sorted(blocks)
+    while left:
+        if left[0] < cycle:  # a result of one cycle can be taken in the next
+            left.pop(0)
+        cycle += 1
+    return cycle - 1 + latency + 1
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shape", [(5, 70, 64), (70, 5, 64), (2, 40, 128), (33, 64, 128), (1, 1, 32)])
+def test_requantising_takes_a_block_a_cycle(shape, transposed):
+    product = product_of(*shape, transposed=transposed)
+    assert np.array_equal(product.result_cycles(), naive_result_cycles(product))
+    assert product.requantized_cycles(latency=9) == naive_requantized(product, latency=9)
+
+
+def test_both_roles_of_the_operands_are_covered():
+    swapped = {product_of(*shape).work.swapped for shape in [(2, 40, 128), (5, 70, 64)]}
+    assert swapped == {False, True}
+
+
+def test_utilization_counts_every_lane_and_cycle():
+    product = product_of(8, 8, 64)
+    assert product.macs == 8 * 8 * 64
+    assert product.utilization(product.macs // product.lanes) == 100.0
+    assert product.utilization(2 * product.macs // product.lanes) == 50.0
+
+
+@pytest.mark.sim
+def test_products_are_recorded_and_checked(monkeypatch):
+    engine = RecordedEngine(SMALL)
+    product = engine_run.multiply(engine, "MXFP8_E4M3", "MXFP8_E4M3", (9, 5, 100))
+    assert product.cycles == product.results[-1] + 1
+    assert product.work.swapped
+    assert len(product.results) == 5 * 5
+    assert len(product.streamed) == 5 * 5 * 2
+    assert set(engine.lane.beats()) == {"passes", "stationary", "streamed", "results"}
+    again = engine_run.multiply(engine, "MXFP8_E4M3", "MXFP8_E4M3", (9, 5, 100), transposed=True)
+    assert again.result_cycles().shape == product.result_cycles().shape == (9, 5)
+    monkeypatch.setattr(engine_run.tensor, "matmul", lambda *a, **b: np.zeros((9, 5), np.float32))
+    with pytest.raises(RuntimeError, match=r"must have the golden model's bits"):
+        engine_run.multiply(engine, "MXFP8_E4M3", "MXFP8_E4M3", (9, 5, 100))
+
+
+@pytest.mark.sim
+def test_tables_on_a_small_engine():
+    engine = RecordedEngine(SMALL)
+    cube = utilization.cube(engine, "small MXFP4", "MXFP4", 64, 50.0)
+    assert cube.what == "small MXFP4 64^3"
+    assert 50.0 < cube.value < 100.0
+    assert "without requantising" in cube.note
+    ragged = utilization.ragged(engine, "small NVFP4", "NVFP4", [(7, 9, 40), (3, 8, 64)])
+    assert 0 < ragged.value < 100
+    rate, idle = sustained.of_engine("small", SMALL, ["MXFP4"], tiles=4)
+    assert rate.value == 1.0
+    assert idle.value >= 0
+    assert rate.what == "small MXFP4, blocks of 8, 4, 2 beats, K = 64"
+
+
+def test_golden_time_of_a_small_product():
+    figure = golden.of_format("MXFP4", 64, 10.0)
+    assert figure.passed
+    assert "CPU" in figure.note
+
+
+def test_golden_time_of_a_wrong_product(monkeypatch):
+    monkeypatch.setattr(golden.tensor, "matmul", lambda a, b: np.zeros((64, 64), np.float32))
+    with pytest.raises(RuntimeError, match=r"MXFP4 must have the reference's bits"):
+        golden.of_format("MXFP4", 64)
