@@ -34,15 +34,10 @@ def measure() -> Report:
     worst = min(placements, key=lambda placement: placement.mhz)
     each = ", ".join(f"{placement.mhz:.1f}" for placement in placements)
     what = f"{generation.title} fpga engine, worst of seeds {', '.join(map(str, SEEDS))}"
-    report.figures = [
-        Figure(what=what, value=worst.mhz, unit="MHz", target=100.0, note=f"each: {each}"),
-        *(
-            Figure(what=f"{generation.title} fpga engine, {kind}", value=used, note=f"of {available}")
-            for kind, (used, available) in worst.utilization.items()
-            if kind in ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "MULT18X18D", "DP16KD")
-        ),
-    ]
-    report.details = [path_text(worst)]
+    report.figures = [Figure(what=what, value=worst.mhz, unit="MHz", target=100.0, note=f"each: {each}")]
+    cells = (f"{used} of {available} {kind}" for kind, (used, available) in worst.utilization.items() if used)
+    report.notes.append(f"cells: {', '.join(cells)}")
+    report.details = [path_text(placement) for placement in placements]
     return report
 
 
@@ -57,5 +52,5 @@ def path_text(placement: Placement) -> str:
 
 
 def signal_of(where: str) -> str:
-    """The signal of the design from which a net or cell of the netlist got its name."""
-    return _APPENDED.sub("", where)
+    """The signal of the design from which a net or cell of the netlist got its name, if it got one."""
+    return _APPENDED.sub("", where) or "(without a name)"

@@ -109,6 +109,45 @@ def test_tables_on_a_small_engine():
     assert rate.what == "small MXFP4, blocks of 8, 4, 2 beats, K = 64"
 
 
+class FakeLane:
+    """A quantiser that gives a block `latency` cycles after it took it, and stops once for `gap` cycles."""
+
+    latency, gap = 9, 0
+
+    def __init__(self, component, *, name):
+        self.blocks = 0
+
+    def push(self, stream, beats):
+        self.blocks = len(beats["format"])
+
+    def run(self, until, *, record):
+        assert record
+
+    def transfer_cycles(self, stream):
+        cycles = np.arange(self.blocks, dtype=np.uint64)
+        cycles[self.blocks // 2 :] += np.uint64(self.gap)
+        return cycles + np.uint64(self.latency if stream == "o" else 0)
+
+
+@pytest.fixture
+def fake_lane(monkeypatch):
+    monkeypatch.setattr(engine_run, "Lane", FakeLane)
+    monkeypatch.setattr(engine_run, "Quantizer", lambda: None)
+    engine_run.quantizer_latency.cache_clear()
+    yield monkeypatch
+    engine_run.quantizer_latency.cache_clear()
+
+
+def test_latency_of_the_quantiser(fake_lane):
+    assert engine_run.quantizer_latency() == 9
+
+
+def test_quantiser_that_pauses_wrong(fake_lane):
+    fake_lane.setattr(FakeLane, "gap", 1)
+    with pytest.raises(RuntimeError, match="Quantiser must take and give a block a cycle"):
+        engine_run.quantizer_latency()
+
+
 def test_golden_time_of_a_small_product():
     figure = golden.of_format("MXFP4", 64, 10.0)
     assert figure.passed
