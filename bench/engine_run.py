@@ -16,7 +16,8 @@ from mtia import formats
 from mtia.formats import Format
 from mtia.generations import EngineParameters
 from tb.lane import Lane
-from tb.tensor.gemm import GemmLane, Plan, plan
+from tb.tensor.gemm import GemmLane
+from tb.tensor.plan import Plan, plan
 
 #: values of a block that the quantiser takes a cycle
 BLOCK = 32
@@ -40,10 +41,10 @@ class RecordingLane(Lane):
         self._beats = {}
         super().reset(cycles)
 
-    def push(self, stream: str, beats: NDArray[Any] | Mapping[str, Any]) -> None:
+    def push(self, stream: str, beats: NDArray[Any] | Mapping[str, Any], **options: Any) -> None:
         if isinstance(beats, np.ndarray):
             self._beats.setdefault(stream, []).append(beats)
-        super().push(stream, beats)
+        super().push(stream, beats, **options)
 
     def pull(self, stream: str, count: int | None = None) -> NDArray[np.uint32]:
         beats = super().pull(stream, count)
@@ -94,16 +95,19 @@ class Product:
 
     def result_cycles(self) -> NDArray[np.int64]:
         """Cycle in which each result (M, N) was taken."""
-        taken = np.zeros((self.work.streamed, self.work.stationary), np.int64)
-        position, rows = 0, self.work.rows_per_beat
-        for first, last in self.work.chunks:
-            cycles = np.empty(0, np.int64)
-            for begin, stop in self.work.tiles:
-                cycles = np.repeat(self.results[position : position + last - first], rows)
-                position += last - first
-                row, end = first * rows, min(last * rows, self.work.streamed)
-                taken[row:end, begin:stop] = cycles[: end - row, None]
-        return taken.T if self.work.swapped != self.transposed else taken
+        m, n, _ = self.shape
+        taken = np.zeros((n, m) if self.transposed else (m, n), np.int64)
+        position = 0
+        for step in self.work.steps:
+            if step.last:
+                streamed = self.work.streamed(step)
+                count = step.beats[1] - step.beats[0]
+                cycles = np.repeat(self.results[position : position + count], self.work.rows_per_beat)
+                rows = np.ix_(streamed, step.job.held)
+                view = taken.T if step.job.swapped else taken
+                view[rows] = cycles[: len(streamed), None]
+                position += count
+        return taken.T if self.transposed else taken
 
     def requantized_cycles(self, latency: int) -> int:
         """Cycles until the last block of the result, requantised along N, has left a quantiser.

@@ -136,8 +136,9 @@ def run(measure: Callable[[], Report]) -> Report:
 
 
 def machine() -> dict[str, str]:
-    """The machine and the versions that decide the figures."""
+    """The machine, by its name, and the versions that decide the figures."""
     return {
+        "machine": platform.node(),
         "CPU": f"{_cpu_model()}, {verilator.jobs()} cores for this process",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "compiler": _compiler(),
@@ -146,10 +147,11 @@ def machine() -> dict[str, str]:
     }
 
 
-def machine_text(found: dict[str, str]) -> str:
-    """The machine in a few lines."""
-    first = [f"{key}: {found[key]}" for key in ("CPU", "system", "compiler") if key in found]
-    rest = ", ".join(f"{key} {value}" for key, value in found.items() if key not in ("CPU", "system", "compiler"))
+def machine_text(found: dict[str, str], *, named: bool = True) -> str:
+    """The machine in a few lines; a page, which others read, does without its name."""
+    lines = ("machine", "CPU", "system", "compiler")
+    first = [f"{key}: {found[key]}" for key in lines[0 if named else 1 :] if key in found]
+    rest = ", ".join(f"{key} {value}" for key, value in found.items() if key not in lines)
     return "\n".join([*first, rest])
 
 

@@ -54,7 +54,7 @@ def of_engine(title: str, parameters: EngineParameters, names: Sequence[str], *,
 
 def blocks(product: Product) -> int:
     """Blocks of stationary rows that a product loaded."""
-    return len(product.work.chunks) * len(product.work.tiles) * product.work.passes_k
+    return sum(step.passes[1] - step.passes[0] for step in product.work.steps)
 
 
 def results_a_cycle(product: Product) -> float:

@@ -37,11 +37,12 @@ RAGGED_TARGET = 85.0
 
 NOTES = [
     "MACs of the product / (lanes x cycles); every product is checked bit for bit against the golden model",
-    "cycles: reset released, loading of the first stationary rows, all passes, drain of the pipeline, and for MX "
-    "formats the requantising of the FP32 result to the format of A in blocks of 32 along N",
-    "requantising: one quantiser of 32 values a cycle behind the engine takes a block when its last result is there; "
-    "its latency is measured on its RTL, the cycle of each result on the engine's; formats without E8M0 scales "
-    "(300, NVFP4, BF16) leave as FP32",
+    "cycles: from the first row offered after reset, loading of the first stationary rows, all passes, drain of the "
+    "pipeline, and for MX formats the requantising of the FP32 result to the format of A in blocks of 32 along N",
+    "requantising is computed from what was measured on both RTLs, the cycle of each result and the latency of the "
+    "quantiser (every format, both roundings, not deep, as the engine is not), since no unit joins them yet: results "
+    "wait as long as they must, one quantiser takes a block of 32 a cycle, each from the cycle after its last result "
+    "on; formats without E8M0 scales (300, NVFP4, BF16) leave as FP32",
     "ragged shapes, M x N x K, in the order of the figures: "
     + "; ".join(f"{m} x {n} x {k} ({origin})" for (m, n, k), origin in RAGGED.items()),
     "published for comparison: OpenGeMM 82 to 99 %; RedMulE-MX 77 % at 128, 28 % at 64",

@@ -27,6 +27,8 @@ class Quantizer(wiring.Component):
     formats : names of the MX formats that a block may ask for; each costs multiplexers.
     scale_rules : names of the scale rules that a block may ask for.
     stochastic : whether a block may ask for stochastic rounding.
+    deep : registers in the middle of the steps too: a longer latency, the same bits, and the clock rates of FPGAs
+        (as :attr:`EngineParameters.deep` does for the engine).
     lanes : values of a block; must be the block of every format.
 
     Members
@@ -43,10 +45,10 @@ class Quantizer(wiring.Component):
           for is not built: nothing passes in a format other than the one wanted;
         * ``codes``: ``lanes`` bytes, each a code in its lowest bits; all zero under scale 0xFF.
 
-    Blocks leave in order. Throughput a block a cycle; latency through an empty quantiser `latency` cycles: 9, one
-    more if ``stochastic``. The pipeline never stops: a block enters only when the queue behind
-    it is sure to have room, so neither ``valid`` nor ``ready`` passes through combinationally. Data registers have
-    no reset.
+    Blocks leave in order. Throughput a block a cycle; latency through an empty quantiser `latency` cycles: 4;
+    if ``deep`` 9, and one more if ``stochastic`` too. The pipeline never stops: a block enters only when the queue
+    behind it is sure to have room, so neither ``valid`` nor ``ready`` passes through combinationally. Data registers
+    have no reset.
 
     Raises TypeError or ValueError as :class:`QuantizerShape` says.
     """
@@ -57,9 +59,12 @@ class Quantizer(wiring.Component):
         formats: tuple[str, ...] = MX_FORMATS,
         scale_rules: tuple[str, ...] = SCALE_RULES,
         stochastic: bool = True,
+        deep: bool = False,
         lanes: int = 32,
     ):
-        self._shape = QuantizerShape(formats=formats, scale_rules=scale_rules, stochastic=stochastic, lanes=lanes)
+        self._shape = QuantizerShape(
+            formats=formats, scale_rules=scale_rules, stochastic=stochastic, deep=deep, lanes=lanes
+        )
         super().__init__({"i": stream_in(self._shape.input_layout), "o": stream_out(self._shape.output_layout)})
 
     @property
@@ -81,6 +86,11 @@ class Quantizer(wiring.Component):
     def stochastic(self) -> bool:
         """Whether blocks may ask for stochastic rounding."""
         return self._shape.stochastic
+
+    @property
+    def deep(self) -> bool:
+        """Whether there are registers in the middle of the steps."""
+        return self._shape.deep
 
     @property
     def lanes(self) -> int:

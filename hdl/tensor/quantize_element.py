@@ -18,8 +18,8 @@ class ElementConverter(wiring.Component):
     """Rounds ``value / scale`` to an element and saturates it.
 
     shape: what the quantiser is built for
-    early: cycles that `value` and `random` come before the block's `control`, more than the steps of
-           the shift that normalizes FP32's subnormals
+    early: cycles that `value` and `random` come before the block's `control`, more than those that
+           normalizing FP32's subnormals takes
 
     value:   FP32, subnormals included; Inf and NaN only where `control` is void
     random:  rounds up where it carries out of the fraction, if `control` asks for that
@@ -35,7 +35,7 @@ class ElementConverter(wiring.Component):
 
     def __init__(self, *, shape: QuantizerShape, early: int):
         self._shape = shape
-        self._early = require_int("Early", early, low=shape.normalizing_steps + 1)
+        self._early = require_int("Early", early, low=shape.normalizing_latency + 1)
         ports = {"value": In(Float32), "control": In(shape.control_layout), "code": Out(8)}
         super().__init__(ports | ({"random": In(RANDOM_BITS)} if shape.stochastic else {}))
 
@@ -51,18 +51,18 @@ class ElementConverter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shape, latency = self.shape, self.shape.element_latency
+        shape, latency, after_distance = self.shape, self.shape.element_latency, self.shape.distance_latency
         exponent, significand = self._normalize(m)
         amount, field = self._distance(m, exponent)
         shifted = shift_right_sticky(m, significand, amount, name="shifted")
 
         sign = Signal()
         m.d.comb += sign.eq(delay(m, self.value.sign, self.early, name="sign") & ~self.control.void)
-        sign_middle = delay(m, sign, 1, name="sign_middle")
-        sign_late = delay(m, sign_middle, latency - 1, name="sign_late")
+        sign_middle = delay(m, sign, after_distance, name="sign_middle")
+        sign_late = delay(m, sign_middle, latency - after_distance, name="sign_late")
         # -(whole + up) is ~whole + ~up
         flip = Signal()
-        m.d.comb += flip.eq(sign_middle & self._setting(m, "integer", 1))
+        m.d.comb += flip.eq(sign_middle & self._setting(m, "integer", after_distance))
         whole = Signal(shape.body + 1)
         m.d.comb += whole.eq(Cat(shifted[shape.fraction + 1 :] ^ flip.replicate(shape.mantissa + 1), flip))
         up = self._up(m, shifted, flip)
@@ -74,7 +74,7 @@ class ElementConverter(wiring.Component):
         largest, after, integer, sign_bit = (
             self._setting(m, name, latency) for name in ("largest", "after", "integer", "sign")
         )
-        m.d.comb += total.eq(Cat(Const(1, 1), delay(m, whole, latency - 1, name="whole")) + Cat(up, field))
+        m.d.comb += total.eq(Cat(Const(1, 1), delay(m, whole, latency - after_distance, name="whole")) + Cat(up, field))
         m.d.comb += rounded.eq(total[1:])
         # A body is at most one place of the mantissa above the code after the largest; integers never are.
         m.d.comb += over.eq(((rounded | ~after).all() | rounded[-1]) & ~integer)
@@ -92,11 +92,11 @@ class ElementConverter(wiring.Component):
     def _normalize(self, m: Module) -> tuple[Value, Value]:
         """The value without its sign, FP32's subnormals made normal.
 
-        Returns the biased exponent when the settings arrive, and a cycle later the significand: `kept`
-        bits from the leading one down above a bit that stands for all lower ones. A step a cycle.
+        Returns the biased exponent when the settings arrive, and with the distance the significand: `kept`
+        bits from the leading one down above a bit that stands for all lower ones.
         """
-        shape, steps = self.shape, self.shape.normalizing_steps
-        stored = delay(m, self.value.exponent, steps, name="stored")
+        shape, steps, latency = self.shape, self.shape.normalizing_steps, self.shape.normalizing_latency
+        stored = delay(m, self.value.exponent, latency, name="stored")
         bits: Value = Cat(self.value.mantissa, self.value.exponent.any())
         zeros: Value = Const(0, 0)
         # those that may stay: what is kept, and what the steps may shift in
@@ -111,9 +111,10 @@ class ElementConverter(wiring.Component):
             m.d.comb += empty.eq(~bits[-distance:].any())
             m.d.comb += lost.eq(sticky | (bits[:drop].any() & ~empty))
             m.d.comb += moved.eq(Mux(empty, bits << distance, bits))
-            bits = delay(m, moved[drop:], 1, name=f"bits_{distance}")
-            sticky = delay(m, lost, 1, name=f"sticky_{distance}")
-            zeros = delay(m, Cat(empty, zeros), 1, name=f"zeros_{distance}")
+            cycles = int(step < latency)
+            bits = delay(m, moved[drop:], cycles, name=f"bits_{distance}")
+            sticky = delay(m, lost, cycles, name=f"sticky_{distance}")
+            zeros = delay(m, Cat(empty, zeros), cycles, name=f"zeros_{distance}")
         several = Signal()
         subnormal = Signal()
         exponent = Signal(signed(9), reset_less=True)
@@ -122,14 +123,14 @@ class ElementConverter(wiring.Component):
             exponent[:steps].eq(Mux(subnormal, 1 - zeros, stored)),
             exponent[steps:].eq(Mux(several, -1, stored[steps:])),
         ]
-        rest = self.early - steps
+        rest = self.early - latency
         return (
             delay(m, exponent, rest - 1, name="exponent"),
-            delay(m, Cat(sticky, bits), rest + 1, name="significand"),
+            delay(m, Cat(sticky, bits), rest + shape.distance_latency, name="significand"),
         )
 
     def _distance(self, m: Module, exponent: Value) -> tuple[Value, Value]:
-        """Right shift of the significand, a cycle later, and exponent field less one at its place when that is added.
+        """Right shift of the significand, when that comes, and exponent field less one at its place when that is added.
 
         Below the element's smallest normal the field is zero and the significand moves right.
         """
@@ -152,7 +153,8 @@ class ElementConverter(wiring.Component):
         for index, mantissa in enumerate(shape.placings):
             with m.If(placing[index]):
                 m.d.comb += field.eq(base << mantissa)
-        return delay(m, amount, 1, name="amount"), delay(m, field, shape.element_latency, name="field")
+        late = delay(m, amount, shape.distance_latency, name="amount")
+        return late, delay(m, field, shape.element_latency, name="field")
 
     def _up(self, m: Module, shifted: Signal, flip: Value) -> Value:
         """Whether the whole part of `shifted` rounds up, inverted by `flip`, when that is added."""
@@ -161,16 +163,19 @@ class ElementConverter(wiring.Component):
         full = Signal()
         nearest = Signal()
         # An integer would become one more than the largest: it stays, whatever its sign.
-        m.d.comb += full.eq(whole.all() & self._setting(m, "integer", 1))
+        m.d.comb += full.eq(whole.all() & self._setting(m, "integer", shape.distance_latency))
         m.d.comb += nearest.eq((lower[-1] & (lower[:-1].any() | whole[0]) & ~full) ^ flip)
-        nearest_late = delay(m, nearest, 1, name="nearest")
         if not shape.stochastic:
-            return nearest_late
+            return delay(m, nearest, 1, name="nearest")
         carried = Signal(RANDOM_BITS + 1)
         up = Signal(reset_less=True)
-        random = delay(m, self.random, self.early + 2, name="random")
-        chosen = delay(m, self.control.random, 2, name="chosen")
-        full_late, flip_late = delay(m, full, 1, name="full"), delay(m, flip, 1, name="flip")
-        m.d.comb += carried.eq(delay(m, lower[1:], 1, name="fraction") + random)
+        carry = shape.carry_latency
+        late = shape.distance_latency + carry
+        random = delay(m, self.random, self.early + late, name="random")
+        chosen = delay(m, self.control.random, late, name="chosen")
+        nearest_late, full_late, flip_late = (
+            delay(m, value, carry, name=name) for name, value in (("nearest", nearest), ("full", full), ("flip", flip))
+        )
+        m.d.comb += carried.eq(delay(m, lower[1:], carry, name="fraction") + random)
         m.d.sync += up.eq(Mux(chosen, (carried[-1] & ~full_late) ^ flip_late, nearest_late))
         return up

@@ -33,8 +33,8 @@ class BlockScale(wiring.Component):
     code:    E8M0 code; 255 where a value is Inf or NaN, or the format or the rule is not built
     control: settings of the lanes (`QuantizerShape.control_layout`)
 
-    Latency: `QuantizerShape.scale_latency` cycles (6 for 32 lanes). Throughput: one block a cycle. No
-    register has a reset.
+    Latency: `QuantizerShape.scale_latency` cycles (2; deep, for 32 lanes, 6). Throughput: one block a
+    cycle. No register has a reset.
     """
 
     def __init__(self, *, shape: QuantizerShape):
@@ -59,24 +59,17 @@ class BlockScale(wiring.Component):
         largest = maximum_tree(m, self._keys(m), name="largest", registered=shape.maximum_levels)
         tables = self._tables(m)
         exponent = largest[-8:]
-        special = Signal(reset_less=True)
-        raised = Signal(reset_less=True)
+        special = self._cut(m, exponent.all(), "special")
+        raised = self._cut(m, self._raised(m, largest, tables), "raised")
         void = Signal()
         m.d.comb += void.eq(special | ~tables["known"])
-        m.d.sync += special.eq(exponent.all())
-        m.d.sync += raised.eq(self._raised(m, largest, tables["threshold"]))
-        if min(element.emax for element in shape.elements) == 0:
-            # the only exponent above that of the largest code
-            with m.If((exponent == _MAX_CODE) & (tables["code_start"] == 0)):
-                m.d.sync += raised.eq(0)
 
         control = Signal(shape.control_layout, reset_less=True)
         code = Signal(8, reset_less=True)
         lowest = Signal()
         for name, register in ("code", code), ("origin", control.origin), ("limit", control.limit):
-            start = Signal(signed(10), name=f"{name}_start", reset_less=True)
+            start = self._cut(m, exponent + tables[f"{name}_start"], f"{name}_start")
             value = Signal(signed(10), name=f"{name}_value")
-            m.d.sync += start.eq(exponent + tables[f"{name}_start"])
             m.d.comb += value.eq(start + raised)
             if name == "code":
                 m.d.comb += lowest.eq(value[-1])
@@ -87,6 +80,13 @@ class BlockScale(wiring.Component):
         m.d.sync += [control[name].eq(tables[name]) for name in control.shape().members if name in tables]
         m.d.comb += [self.code.eq(code), self.control.eq(control)]
         return m
+
+    def _cut(self, m: Module, value: Value, name: str) -> Signal:
+        """A signal for `value`; in a deep quantiser a register."""
+        signal = Signal(value.shape(), name=name, reset_less=True)
+        domain = m.d.sync if self.shape.deep else m.d.comb
+        domain += signal.eq(value)
+        return signal
 
     def _keys(self, m: Module) -> list[Signal]:
         """What the maximum is taken over: of each magnitude the leading bits and whether any other is set."""
@@ -101,9 +101,9 @@ class BlockScale(wiring.Component):
             keys.append(key)
         return keys
 
-    def _raised(self, m: Module, largest: Value, threshold: Value) -> Value:
+    def _raised(self, m: Module, largest: Value, tables: Mapping[str, Value]) -> Value:
         """Whether the rule takes the exponent above that of the largest magnitude."""
-        shape = self.shape
+        shape, threshold = self.shape, tables["threshold"]
         sticky = largest[0] if shape.key_sticky else Const(0, 1)
         fraction = largest[int(shape.key_sticky) : -8]
         compared = Signal(shape.key_fraction + 1)
@@ -122,6 +122,10 @@ class BlockScale(wiring.Component):
         else:
             m.d.comb += compared.eq(Cat(sticky, fraction))
             m.d.comb += raised.eq(compared > threshold)
+        if min(element.emax for element in shape.elements) == 0:
+            # the only exponent above that of the largest code
+            with m.If((largest[-8:] == _MAX_CODE) & (tables["code_start"] == 0)):
+                m.d.comb += raised.eq(0)
         return raised
 
     def _threshold(self, rule: ScaleRule, element: Element) -> int:
@@ -142,17 +146,18 @@ class BlockScale(wiring.Component):
     def _tables(self, m: Module) -> dict[str, Value]:
         """Figures of the block's format and rule.
 
-        `threshold` and the ``_start`` come in the cycle in which the maximum is known, the others in the next.
+        `threshold` and the ``_start`` come in the cycle in which the maximum is known, the others with what follows
+        from it, which is in the next if deep.
         For the scale code, the lanes' origin and their limit, ``_start`` is what they are more than the
         exponent of the largest magnitude, and ``_lowest`` what they are where that gives a code below 0.
         """
         shape = self.shape
-        early = shape.scale_latency - 3
+        early = len(shape.maximum_levels) - 1
         chosen = Signal(FormatCode)
         rule = Signal(ScaleRule)
         m.d.comb += chosen.eq(delay(m, self.format, early, name="format"))
         m.d.comb += rule.eq(delay(m, self.scale_rule, early, name="scale_rule"))
-        late = delay(m, Cat(rule, chosen), 1, name="late")
+        late = delay(m, Cat(rule, chosen), int(shape.deep), name="late")
         codes = [FormatCode[name].value for name in shape.formats]
 
         def by_format(name: str, selector: Value, kind: ShapeLike, values: list[int]) -> Value:
@@ -181,7 +186,7 @@ class BlockScale(wiring.Component):
         for name, (bits, values) in shape.lane_settings.items():
             tables[name] = by_format(name, late[2:], bits, values)
         if shape.stochastic:
-            rounding = delay(m, self.rounding, early + 2, name="rounding")
+            rounding = delay(m, self.rounding, early + 1 + shape.deep, name="rounding")
             tables["random"] = Value.cast(rounding == Rounding.STOCHASTIC)
         return tables
 

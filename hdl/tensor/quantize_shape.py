@@ -47,6 +47,7 @@ class QuantizerShape:
     formats:     names of MX formats (`mtia.formats`), all of `lanes` elements a block
     scale_rules: names out of `SCALE_RULES`
     stochastic:  whether elements can be rounded stochastically, and not only to nearest even
+    deep:        registers in the middle of the steps too, for the clock rates of FPGAs
     lanes:       elements of a block
 
     TypeError or ValueError for anything else.
@@ -55,11 +56,13 @@ class QuantizerShape:
     formats: tuple[str, ...]
     scale_rules: tuple[str, ...]
     stochastic: bool
+    deep: bool
     lanes: int
 
     def __post_init__(self) -> None:
         require_int("Quantizer lanes", self.lanes, low=2)
         require_bool("Quantizer stochastic", self.stochastic)
+        require_bool("Quantizer deep", self.deep)
         _check_names("Quantizer format", self.formats, list(FORMATS))
         _check_names("Quantizer scale rule", self.scale_rules, list(SCALE_RULES))
         for row in self.rows:
@@ -118,6 +121,11 @@ class QuantizerShape:
         return bits_for(1 - min(element.emin for element in self.elements))
 
     @property
+    def normalizing_latency(self) -> int:
+        """Cycles of those steps: a step a cycle if deep, all in one otherwise."""
+        return self.normalizing_steps if self.deep else 1
+
+    @property
     def align(self) -> int:
         """Largest difference of mantissa bits between formats."""
         return self.mantissa - min(element.mantissa_bits for element in self.elements)
@@ -153,22 +161,32 @@ class QuantizerShape:
 
     @property
     def maximum_levels(self) -> list[int]:
-        """Levels of the tree of the maximum that end in a register: all but the last but one.
+        """Levels of the tree of the maximum that end in a register: the last, if deep all but the last but one.
 
-        The last two are short enough for one cycle, as they join few nodes.
+        Those two are short enough for one cycle, as they join few nodes.
         """
         levels = tree_levels(self.lanes)
-        return [level for level in range(1, levels + 1) if level != levels - 1]
+        return [level for level in range(1, levels + 1) if level != levels - 1] if self.deep else [levels]
 
     @property
     def scale_latency(self) -> int:
         """Cycles from a block to its scale code and the settings of its lanes."""
-        return len(self.maximum_levels) + 2
+        return len(self.maximum_levels) + 1 + self.deep
+
+    @property
+    def distance_latency(self) -> int:
+        """Cycles from the settings of the lanes to the distance by which each significand is shifted."""
+        return int(self.deep)
+
+    @property
+    def carry_latency(self) -> int:
+        """Cycles from a shifted significand to the addition of its random number."""
+        return int(self.deep and self.stochastic)
 
     @property
     def element_latency(self) -> int:
         """Cycles from the settings of the lanes to their codes."""
-        return 3 if self.stochastic else 2
+        return self.distance_latency + self.carry_latency + 1
 
     @property
     def input_layout(self) -> data.StructLayout:

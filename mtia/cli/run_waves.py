@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tb.tensor.gemm import GemmLane, plan
+from tb.tensor.gemm import GemmLane
+from tb.tensor.plan import plan
 from tb.verilator import trace_format, trace_notice
 from tb.waves.design import describe_design
 
@@ -80,13 +81,14 @@ class WaveRecorder:
         m, n, k = product.shape
         work = plan(product.parameters, product.a.format, product.b.format, m, n, k)
         names = (product.a.format.name, product.b.format.name)
-        streamed, stationary = names[::-1] if work.swapped else names
+        swapped = work.jobs[0].swapped  # of all jobs, if the formats differ
+        streamed, stationary = names[::-1] if swapped else names
         extra = {
             "command": ["mtia", *sys.argv[1:]],
             "waves": self.wave_name,
             "recorded_cycles": self.cycles,
             "ports": PORTS_FILE,
-            "streamed_operand": "b" if work.swapped else "a",
+            "streamed_operand": "both" if len(work.roles) == 2 else "b" if swapped else "a",
             "streams": {"streamed": streamed, "stationary": stationary},
             "rows_per_beat": work.rows_per_beat,
         }

@@ -1,14 +1,12 @@
-"""Matrix products on a simulated tensor engine: tiling, packing into beats, and running them.
+"""Matrix products on a simulated tensor engine: packing into beats, and running them as planned.
 
-C = A B^T: A (M, K) and B (N, K) come as arrays of codes and scales in blocks along K. One operand is
-held stationary in the engine's units, the other streams past it; either way round gives the same
-bits, so the one with fewer cycles is taken.
+C = A B^T: A (M, K) and B (N, K) come as arrays of codes and scales in blocks along K. `tb.tensor.plan`
+says which rows of one are held stationary in the engine's units while which of the other stream past.
 """
 
-import itertools
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from amaranth.hdl import ShapeLike
@@ -24,9 +22,7 @@ from mtia.generations import EngineParameters
 
 from ..beats import pack
 from ..lane import Lane
-
-#: first row or beat, and the one after the last
-Span = tuple[int, int]
+from .plan import Plan, Rows, Step, plan
 
 #: scale codes of 1, for the blocks of zeros that fill the last pass along K
 _UNIT_SCALES = {Scale.NONE: 127, Scale.E8M0: 127, Scale.E4M3: 0x38}
@@ -34,99 +30,31 @@ _UNIT_SCALES = {Scale.NONE: 127, Scale.E8M0: 127, Scale.E4M3: 0x38}
 _WINDOW_WORDS = 1 << 24
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How a product is cut into passes.
-
-    swapped:       A is stationary and B streams
-    format:        of the streamed operand
-    streamed, stationary: rows of the operands in these roles
-    rows_per_beat: streamed rows of a beat
-    passes_k:      passes along K, each of `slices` groups
-    units, depth:  of the engine
-    """
-
-    swapped: bool
-    format: Format
-    streamed: int
-    stationary: int
-    rows_per_beat: int
-    passes_k: int
-    units: int
-    depth: int
-
-    @property
-    def beats(self) -> int:
-        """Beats that bring every streamed row once."""
-        return -(-self.streamed // self.rows_per_beat)
-
-    @property
-    def chunks(self) -> list[Span]:
-        """Beats of each set of accumulators, as even as can be."""
-        count = -(-self.beats // self.depth)
-        edges = [self.beats * index // count for index in range(count + 1)]
-        return list(itertools.pairwise(edges))
-
-    @property
-    def tiles(self) -> list[Span]:
-        """Rows of each stationary block."""
-        return [(row, min(row + self.units, self.stationary)) for row in range(0, self.stationary, self.units)]
-
-    @property
-    def estimate(self) -> int:
-        """Cycles of all passes: a pass takes as long as its beats or as loading the next block."""
-        loads = [max(end - start, 1) for start, end in self.tiles]
-        return self.passes_k * sum(max(end - start, load) for start, end in self.chunks for load in loads)
-
-
-def plan(parameters: EngineParameters, a: Format, b: Format, m: int, n: int, k: int) -> Plan:
-    """The better of both roles of the operands."""
-    dense = SliceShape.is_dense(a, b)
-    groups = -(-k // a.group)
-    both = [
-        Plan(
-            swapped=swapped,
-            format=b if swapped else a,
-            streamed=n if swapped else m,
-            stationary=m if swapped else n,
-            rows_per_beat=parameters.dense_rows if dense else 1,
-            passes_k=-(-groups // parameters.slices),
-            units=parameters.units,
-            depth=parameters.depth,
-        )
-        for swapped in (False, True)
-    ]
-    return min(both, key=lambda candidate: candidate.estimate)
-
-
-def _grouped(array: MXArray, groups: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """Codes (rows, groups, group size) and scale codes (rows, groups), filled up with zeros."""
+def _lanes(array: MXArray, groups: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Codes (rows, groups, lanes of a slice) and scale codes (rows, groups), filled up with zeros."""
     size = array.format.group
     rows, k = array.shape
-    codes = np.zeros((rows, groups * size), np.uint32)
-    codes[:, :k] = array.codes
+    padded = np.zeros((rows, groups * size), np.uint32)
+    padded[:, :k] = array.codes
+    codes = np.zeros((rows, groups, WIDE_LANES if array.format.is_wide else LANES), np.uint32)
+    codes[..., :size] = padded.reshape(rows, groups, size)
     scales = np.full((rows, groups), _UNIT_SCALES[array.format.scale], np.uint8)
     if array.scales is not None:
         scales[:, : array.scales.shape[1]] = array.scales
-    return codes.reshape(rows, groups, size), scales
+    return codes, scales
 
 
-def _pack_lanes(codes: NDArray[np.uint32], width: int, bits: int) -> NDArray[np.uint32]:
-    """Words of `bits` from lanes (..., lanes) of `width` bits, lane 0 lowest."""
+def _pack_lanes(codes: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
+    """Words of lanes (..., lanes) of `width` bits, lane 0 lowest."""
     *outer, lanes = codes.shape
-    words = -(-bits // 32)
     if 32 % width == 0:
         per = 32 // width
         shifts = (np.arange(per) * width).astype(np.uint32)
-        packed = np.bitwise_or.reduce(codes.reshape(*outer, lanes // per, per) << shifts, axis=-1)
-    else:
-        flags = (codes[..., None] >> np.arange(width, dtype=np.uint32)) & np.uint32(1)
-        flat = flags.reshape(*outer, lanes * width).astype(np.uint8)
-        flat = np.concatenate([flat, np.zeros((*outer, -(lanes * width) % 32), np.uint8)], axis=-1)
-        packed = np.packbits(flat, axis=-1, bitorder="little").view("<u4")
-    result = np.zeros((*outer, words), np.uint32)
-    result[..., : packed.shape[-1]] = packed
-    return result
+        return np.bitwise_or.reduce(codes.reshape(*outer, lanes // per, per) << shifts, axis=-1)
+    flags = (codes[..., None] >> np.arange(width, dtype=np.uint32)) & np.uint32(1)
+    flat = flags.reshape(*outer, lanes * width).astype(np.uint8)
+    flat = np.concatenate([flat, np.zeros((*outer, -(lanes * width) % 32), np.uint8)], axis=-1)
+    return np.packbits(flat, axis=-1, bitorder="little").view("<u4")
 
 
 def _lane_width(fmt: Format, *, dense: bool) -> int:
@@ -169,15 +97,14 @@ class GemmLane:
         self._check(a, b)
         (m, k), n = a.shape, b.shape[0]
         work = plan(self.parameters, a.format, b.format, m, n, k)
-        streamed, stationary = (b, a) if work.swapped else (a, b)
-        result = np.empty((work.streamed, work.stationary), np.float32)
-        start = self.lane.cycles
-        for (first, last), (begin, stop), values in self._jobs(work, streamed, stationary, pauses, seed):
-            row, end = first * work.rows_per_beat, min(last * work.rows_per_beat, work.streamed)
-            result[row:end, begin:stop] = values[: end - row, : stop - begin]
+        result = np.empty((m, n), np.float32)
+        start, done = self.lane.cycles, 0
+        for rows, columns, values in self._results(work, a, b, pauses, seed):
+            result[np.ix_(rows, columns)] = values
+            done += values.size
             if progress is not None:
-                progress(row * work.stationary + (end - row) * stop, result.size)
-        return (result.T.copy() if work.swapped else result), self.lane.cycles - start
+                progress(done, result.size)
+        return result, self.lane.cycles - start
 
     def _check(self, a: MXArray, b: MXArray) -> None:
         if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1]:
@@ -189,112 +116,132 @@ class GemmLane:
                 f"Formats must be a pair that the engine multiplies, not {a.format.name} and {b.format.name}"
             )
 
-    def _stationary(self, array: MXArray, work: Plan) -> NDArray[np.uint32]:
-        """Stationary rows as words (rows, passes along K, words), without the block's end mark."""
-        slices = self.parameters.slices
-        codes, scales = _grouped(array, work.passes_k * slices)
-        layout = stationary_layout(self.shape)
-        width = _lane_width(array.format, dense=False)
-        lanes = self._lanes(codes, array.format)
-        words = _pack_lanes(lanes, width, self.shape.stationary_bits)
-        count = len(codes) * work.passes_k
-        beats = _join(
-            layout,
-            words.reshape(count, slices, -1),
-            {
-                "scales": scales.reshape(count, slices),
-                "format": np.full(count, FormatCode[array.format.name].value),
-            },
-            self.shape.stationary_bits,
-        )
-        return beats.reshape(len(codes), work.passes_k, -1)
+    def _results(
+        self, work: Plan, a: MXArray, b: MXArray, pauses: Mapping[str, float] | None, seed: int
+    ) -> Iterator[tuple[Rows, Rows, NDArray[np.float32]]]:
+        """Run a plan; yields rows of A, rows of B and their results as they are complete.
 
-    def _streamed(self, array: MXArray, work: Plan, first: int, last: int) -> NDArray[np.uint32]:
-        """Beats `first` to `last` of every pass along K, as words (passes * beats, words)."""
-        slices, rows = self.parameters.slices, work.rows_per_beat
-        codes, scales = _grouped(array, work.passes_k * slices)
-        begin, end = first * rows, min(last * rows, work.streamed)
-        count = last - first
-        dense = np.zeros((count * rows, *codes.shape[1:]), np.uint32)
-        codes_scales = np.full((count * rows, codes.shape[1]), _UNIT_SCALES[array.format.scale], np.uint8)
-        dense[: end - begin], codes_scales[: end - begin] = codes[begin:end], scales[begin:end]
-        lanes = self._lanes(dense, array.format).reshape(count, rows, work.passes_k, slices, -1)
-        order = lanes.transpose(2, 0, 3, 1, 4)  # pass, beat, slice, row, lane
-        merged = order.reshape(work.passes_k * count, slices, -1)
-        width = _lane_width(array.format, dense=rows > 1)
-        words = _pack_lanes(np.ascontiguousarray(merged), width, self.shape.streamed_bits)
-        per_row = codes_scales.reshape(count, rows, work.passes_k, slices).transpose(2, 0, 1, 3)
-        all_rows = np.zeros((work.passes_k * count, self.shape.rows, slices), np.uint8)
-        all_rows[:, :rows] = per_row.reshape(-1, rows, slices)
-        return _join(streamed_layout(self.shape), words, {"scales": all_rows}, self.shape.streamed_bits)
-
-    def _lanes(self, codes: NDArray[np.uint32], fmt: Format) -> NDArray[np.uint32]:
-        """Codes of each group on the lanes of a slice."""
-        count = WIDE_LANES if fmt.is_wide else LANES
-        if codes.shape[-1] == count:
-            return codes
-        lanes = np.zeros((*codes.shape[:-1], count), np.uint32)
-        lanes[..., : codes.shape[-1]] = codes
-        return lanes
-
-    def _passes(self, work: Plan, beats: int) -> NDArray[np.uint32]:
-        """The passes along K of one tile."""
-        index = np.arange(work.passes_k)
-        fields = {
-            "streamed": np.full(work.passes_k, FormatCode[work.format.name].value),
-            "beats": np.full(work.passes_k, beats),
-            "first": (index == 0).astype(np.int64),
-            "last": (index == work.passes_k - 1).astype(np.int64),
-        }
-        return pack(pass_layout(self.shape), fields)
-
-    def _jobs(
-        self,
-        work: Plan,
-        streamed: MXArray,
-        stationary: MXArray,
-        pauses: Mapping[str, float] | None,
-        seed: int,
-    ) -> Iterator[tuple[Span, Span, NDArray[np.float32]]]:
-        """Run every set of beats past every stationary block; yields both and the results as they end.
-
-        The streams of the next jobs are queued before a job's results are waited for, so the engine
+        The streams of the next steps are queued before the results of one are waited for, so the engine
         never runs dry between them.
         """
-        rows = self._stationary(stationary, work)
-        jobs = deque[tuple[Span, Span]]()
-        waiting = ((chunk, tile) for chunk in work.chunks for tile in work.tiles)
-        beats: dict[Span, NDArray[np.uint32]] = {}
+        packed = _Packed(self.shape, work, a, b)
+        waiting, steps = iter(work.steps), deque[tuple[Step, int]]()
         position = 0
         while True:
-            while len(jobs) < 2 or sum(beats[chunk].size for chunk, _tile in jobs) < _WINDOW_WORDS:
-                if (job := next(waiting, None)) is None:
+            while len(steps) < 2 or sum(words for _, words in steps) < _WINDOW_WORDS:
+                if (step := next(waiting, None)) is None:
                     break
-                if job[0] not in beats:
-                    beats = {chunk: beats[chunk] for chunk, _tile in jobs} | {
-                        job[0]: self._streamed(streamed, work, *job[0])
-                    }
-                self.lane.push("passes", self._passes(work, job[0][1] - job[0][0]))
-                self.lane.push("stationary", self._block(rows, *job[1]))
-                self.lane.push("streamed", beats[job[0]])
-                jobs.append(job)
-            if not jobs:
+                beats = packed.streamed(step)
+                self.lane.push("passes", packed.passes(step))
+                self.lane.push("stationary", packed.held(step))
+                self.lane.push("streamed", beats)
+                steps.append((step, beats.size))
+            if not steps:
                 return
-            (first, last), tile = jobs.popleft()
-            count = last - first
+            step, _ = steps.popleft()
+            if not step.last:
+                continue
+            count = step.beats[1] - step.beats[0]
             if self.lane.waiting("results") < count:
                 self.lane.run({"results": count}, pauses=pauses, seed=seed + position)
             position += 1
-            values = self.lane.pull("results", count)[:, : self.shape.rows * work.units].view(np.float32)
-            grid = values.reshape(count, self.shape.rows, work.units)[:, : work.rows_per_beat]
-            yield (first, last), tile, grid.reshape(count * work.rows_per_beat, work.units)
+            yield self._placed(work, step, self.lane.pull("results", count))
 
-    def _block(self, rows: NDArray[np.uint32], begin: int, stop: int) -> NDArray[np.uint32]:
-        """Stationary rows of one tile for every pass along K, the last row of each block marked."""
-        block = rows[begin:stop].transpose(1, 0, 2).copy()
-        offset = stationary_layout(self.shape)["last"].offset
+    def _placed(self, work: Plan, step: Step, beats: NDArray[np.uint32]) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        """Rows of A, rows of B and results of a step's result beats."""
+        streamed, held = work.streamed(step), step.job.held
+        values = beats[:, : self.shape.rows * work.units].view(np.float32)
+        grid = values.reshape(len(beats), self.shape.rows, work.units)[:, : work.rows_per_beat]
+        grid = grid.reshape(-1, work.units)[: len(streamed), : len(held)]
+        return (held, streamed, grid.T) if step.job.swapped else (streamed, held, grid)
+
+
+class _Packed:
+    """Both operands of a plan as words of beats.
+
+    Each role of each operand is packed once, when it is first needed, and beats that go past several blocks
+    one after the other are put together once.
+    """
+
+    def __init__(self, shape: SliceShape, work: Plan, a: MXArray, b: MXArray):
+        self._shape, self._work, self._operands = shape, work, (a, b)
+        self._slices = shape.parameters.slices
+        self._held = functools.cache(self._pack_held)
+        self._streamed = functools.cache(self._pack_streamed)
+        self._beats: tuple[object, NDArray[np.uint32]] | None = None
+
+    def passes(self, step: Step) -> NDArray[np.uint32]:
+        """What to run."""
+        begin, end = step.passes
+        index = np.arange(begin, end)
+        streamed = self._operands[step.job.swapped].format
+        fields = {
+            "streamed": np.full(len(index), FormatCode[streamed.name].value),
+            "beats": np.full(len(index), step.beats[1] - step.beats[0]),
+            "address": np.full(len(index), step.address),
+            "first": (index == 0).astype(np.int64),
+            "last": (index == self._work.passes_k - 1).astype(np.int64),
+        }
+        return pack(pass_layout(self._shape), fields)
+
+    def held(self, step: Step) -> NDArray[np.uint32]:
+        """The block of each pass, its last row marked."""
+        rows = self._held(not step.job.swapped)
+        block = rows[_index(step.job.held), slice(*step.passes)].transpose(1, 0, 2).copy()
+        offset = stationary_layout(self._shape)["last"].offset
         block[:, -1, offset // 32] |= np.uint32(1 << offset % 32)
         return block.reshape(-1, block.shape[-1])
+
+    def streamed(self, step: Step) -> NDArray[np.uint32]:
+        """The beats of each pass."""
+        same = (step.job.swapped, self._work.streamed(step), step.passes)
+        if self._beats is None or self._beats[0] != same:
+            self._beats = (same, self._put_together(step))
+        return self._beats[1]
+
+    def _put_together(self, step: Step) -> NDArray[np.uint32]:
+        (first, last), (begin, end) = step.beats, step.passes
+        rows, per_beat = self._work.streamed(step), self._work.rows_per_beat
+        words, scales = self._streamed(step.job.swapped)
+        beats, passes = last - first, end - begin
+        chosen = np.full(beats * per_beat, len(words) - 1)  # zeros where there is no row
+        chosen[: len(rows)] = rows
+        picked = words[chosen, begin:end].reshape(beats, per_beat, passes, self._slices, -1)
+        merged = picked.transpose(2, 0, 3, 1, 4).reshape(passes * beats, self._slices, -1)
+        all_rows = np.zeros((passes, beats, self._shape.rows, self._slices), np.uint8)
+        all_rows[:, :, :per_beat] = (
+            scales[chosen, begin:end].reshape(beats, per_beat, passes, self._slices).transpose(2, 0, 1, 3)
+        )
+        fields = {"scales": all_rows.reshape(passes * beats, self._shape.rows, self._slices)}
+        return _join(streamed_layout(self._shape), merged, fields, self._shape.streamed_bits)
+
+    def _pack_held(self, operand: int) -> NDArray[np.uint32]:
+        """Rows (rows, passes, words) of an operand, as they are held."""
+        array, passes = self._operands[operand], self._work.passes_k
+        lanes, scales = _lanes(array, passes * self._slices)
+        words = _pack_lanes(lanes, _lane_width(array.format, dense=False))
+        count = len(lanes) * passes
+        fields = {
+            "scales": scales.reshape(count, self._slices),
+            "format": np.full(count, FormatCode[array.format.name].value),
+        }
+        words = words.reshape(count, self._slices, -1)
+        beats = _join(stationary_layout(self._shape), words, fields, self._shape.stationary_bits)
+        return beats.reshape(len(lanes), passes, -1)
+
+    def _pack_streamed(self, operand: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Words (rows, passes, slices, words) and scale codes (rows, passes, slices); a row of zeros comes last."""
+        array, passes = self._operands[operand], self._work.passes_k
+        lanes, scales = _lanes(array, passes * self._slices)
+        lanes = np.concatenate([lanes, np.zeros_like(lanes[:1])])
+        scales = np.concatenate([scales, np.full_like(scales[:1], _UNIT_SCALES[array.format.scale])])
+        words = _pack_lanes(lanes, _lane_width(array.format, dense=self._work.rows_per_beat > 1))
+        return (words.reshape(len(lanes), passes, self._slices, -1), scales.reshape(len(lanes), passes, self._slices))
+
+
+def _index(rows: Rows) -> slice | list[int]:
+    """Rows for numpy: a range as a slice, which copies nothing."""
+    return slice(rows.start, rows.stop) if isinstance(rows, range) else list(rows)
 
 
 def _join(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 
 import pytest
 
@@ -78,4 +79,5 @@ def test_machine_names_what_decides_figures():
     assert found["amaranth"] == "0.5.10"
     text = report.machine_text(found)
     assert f"amaranth {found['amaranth']}" in text.splitlines()[-1]
-    assert text.startswith(f"CPU: {found['CPU']}\nsystem: ")
+    assert text.startswith(f"machine: {platform.node()}\nCPU: {found['CPU']}\nsystem: ")
+    assert report.machine_text(found, named=False) == text.partition("\n")[2]

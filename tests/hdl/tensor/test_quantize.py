@@ -139,9 +139,14 @@ def corner_values(generator):
     return np.array(blocks + zeros + ulp + specials).astype(np.uint32)
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["shallow", "deep"])
+def deep(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def lane():
-    return Lane(Quantizer(), name="quantizer")
+def lane(deep):
+    return Lane(Quantizer(deep=deep), name="quantizer")
 
 
 def quantized(lane, blocks, *, shape=None, pauses=None, seed=1):
@@ -240,7 +245,7 @@ def test_case(lane, fmt, rule, patterns, scale, codes):
 
 
 @pytest.mark.sim
-def test_speed(lane, seed):
+def test_speed(lane, deep, seed):
     """A block a cycle from the first to the last, each `latency` cycles after it was taken."""
     generator = np.random.default_rng(seed)
     shape = Quantizer().shape
@@ -249,7 +254,7 @@ def test_speed(lane, seed):
     lane.run({"o": 200}, record=True)
     taken, given = lane.transfer_cycles("i").astype(int), lane.transfer_cycles("o").astype(int)
     lane.pull("o")
-    assert (given - taken == Quantizer().latency).all()
+    assert (given - taken == Quantizer(deep=deep).latency).all()
     assert (np.diff(given) == 1).all()
 
 
@@ -306,8 +311,8 @@ def simulated(quantizer, blocks):
     ],
     ids=lambda parameters: "-".join(parameters["formats"]),
 )
-def test_smaller_builds_as_golden(parameters, seed):
-    quantizer = Quantizer(**parameters)
+def test_smaller_builds_as_golden(parameters, deep, seed):
+    quantizer = Quantizer(**parameters, deep=deep)
     generator = np.random.default_rng(seed)
     corners = corner_values(generator)
     bits = np.concatenate([corners[generator.permutation(len(corners))[:120]], random_values(generator, 80, LANES)])
@@ -330,8 +335,9 @@ def test_lanes_are_one_module():
 
 
 def test_latency_and_names():
-    assert Quantizer(stochastic=False).latency == 9
-    assert Quantizer(stochastic=True).latency == 10
+    assert [Quantizer(stochastic=stochastic).latency for stochastic in (False, True)] == [4, 4]
+    assert [Quantizer(stochastic=stochastic, deep=True).latency for stochastic in (False, True)] == [9, 10]
+    assert [Quantizer(deep=deep).deep for deep in (False, True)] == [False, True]
     assert quantize_shape.SCALE_RULES == SCALE_RULES
     assert tuple(rounding.name.lower() for rounding in Rounding) == ROUNDINGS
 
@@ -346,6 +352,7 @@ def test_latency_and_names():
         ({"formats": ("NVFP4",)}, ValueError, "Quantizer format must have an E8M0 scale, not 'NVFP4'"),
         ({"scale_rules": "floor"}, TypeError, "Quantizer scale rules must be a tuple of names, not 'floor'"),
         ({"scale_rules": ("round",)}, ValueError, "Quantizer scale rule must be one of floor, "),
+        ({"deep": None}, TypeError, "Quantizer deep must be a bool, not None"),
         ({"stochastic": 1}, TypeError, "Quantizer stochastic must be a bool, not 1"),
         ({"lanes": 16}, ValueError, "Quantizer lanes must be 32, the block of MXFP8_E5M2, not 16"),
         ({"lanes": "32"}, TypeError, "Quantizer lanes must be an integer, not '32'"),
@@ -358,6 +365,7 @@ def test_wrong(parameters, error, message):
     assert str(caught.value).startswith(message)
 
 
-def test_element_too_late():
-    with pytest.raises(ValueError, match="Early must be at least 5, not 4"):
-        ElementConverter(shape=Quantizer().shape, early=4)
+@pytest.mark.parametrize(("deep", "early"), [(False, 1), (True, 4)])
+def test_element_too_late(deep, early):
+    with pytest.raises(ValueError, match=f"Early must be at least {early + 1}, not {early}"):
+        ElementConverter(shape=Quantizer(deep=deep).shape, early=early)
