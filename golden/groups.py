@@ -85,9 +85,11 @@ class _NarrowSums:
         self.a, self.b = a, b
         group = a.values.shape[2]
         self.split = sum_bits(a.element, b.element, group, a.scale) > _FLOAT64_BITS
-        # of the low part: twice the products, one factor below the split
-        low = 2 * group * max(_largest(a.element), _largest(b.element)) * _SPLIT
-        assert not self.split or _bits(low / (a.element.min_subnormal * b.element.min_subnormal)) <= _FLOAT64_BITS
+        if self.split and (bits := split_bits(a.element, b.element, group, a.scale)) > _FLOAT64_BITS:
+            raise ValueError(
+                f"Group sums of {a.element.name} and {b.element.name} must be two parts of at most {_FLOAT64_BITS} bits"
+                f" (E5M2 with E5M2 are), not of {bits!r}"
+            )
 
     def __call__(self, k: int) -> NDArray[np.float64]:
         a, b = self.a, self.b
@@ -117,7 +119,20 @@ def sum_bits(a: Element, b: Element, group: int, scale: Scale = Scale.NONE) -> i
     E4M3 block scales add the bits of their significands; power-of-two scales add none.
     """
     units = group * _largest(a) * _largest(b) / (a.min_subnormal * b.min_subnormal)
-    return _bits(units) + (2 * ELEMENTS["E4M3"].significand_bits if scale is Scale.E4M3 else 0)
+    return _bits(units) + _scale_bits(scale)
+
+
+def split_bits(a: Element, b: Element, group: int, scale: Scale = Scale.NONE) -> int:
+    """As `sum_bits`, of the larger of the two parts in which a sum is computed that needs too many."""
+    # twice the products, one factor below the split
+    low = 2 * group * max(_largest(a), _largest(b)) * _SPLIT / (a.min_subnormal * b.min_subnormal)
+    steps = [max(_SPLIT * 2.0**-element.mantissa_bits, element.min_subnormal) for element in (a, b)]
+    high = group * _largest(a) * _largest(b) / (steps[0] * steps[1])
+    return max(_bits(low), _bits(high)) + _scale_bits(scale)
+
+
+def _scale_bits(scale: Scale) -> int:
+    return 2 * ELEMENTS["E4M3"].significand_bits if scale is Scale.E4M3 else 0
 
 
 @dataclass(frozen=True, kw_only=True)

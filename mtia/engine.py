@@ -7,7 +7,7 @@ The golden models and the RTL take these parameters from a generation and a prof
 from dataclasses import dataclass
 
 from . import formats as _formats
-from .formats import Format
+from .formats import Element, Format
 
 #: fields of `EngineParameters` that are counts, and the range each may take
 LIMITS: dict[str, tuple[int, int]] = {
@@ -93,6 +93,14 @@ class EngineParameters:
 
 
 def needs_exact_e5m2(a: Format, b: Format) -> bool:
-    """Whether the pair is E5M2 with anything wider than E2M1."""
-    names = {a.element.name, b.element.name}
-    return "E5M2" in names and "E2M1" not in names
+    """Whether a sum of the pair's products needs more bits than that of any pair without E5M2.
+
+    Of the formats here that is E5M2 with anything wider than E2M1. Wide formats have a window instead.
+    """
+    narrow = not (a.is_wide or b.is_wide)
+    return narrow and _span(a.element) + _span(b.element) > 2 * _span(_formats.ELEMENTS["E4M3"])
+
+
+def _span(element: Element) -> int:
+    """Places from the last of the smallest number to the first of the largest."""
+    return element.emax - element.emin + element.significand_bits

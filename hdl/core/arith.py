@@ -1,8 +1,13 @@
 """Arithmetic shared by data paths: adder trees, maximum trees, leading zeros, sticky shifts.
 
 Every intermediate is a named signal: Amaranth emits a Python expression once per use, and synthesis
-maps named sums to carry chains. The functions add combinational logic to a module given to them;
-`registered` levels of a tree become a clock cycle each.
+maps named sums to carry chains. The functions add logic to a module given to them and return its
+outputs, so a caller decides where the cycles are: what is `registered` ends in a register of the
+domain ``sync`` and costs a cycle, everything else is combinational. All take a value a cycle, and
+none has a handshake: a caller delays what belongs to the value (`delay`) by as many cycles.
+
+`name` begins the names of the signals, which is how they are found in a waveform; two calls within
+one module need two names.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -53,12 +58,19 @@ def reduce_tree(
 
 
 def sum_tree(m: Module, terms: Sequence[ValueLike], *, name: str, registered: Collection[int] = ()) -> Value:
-    """Exact sum of unsigned terms; the result is wide enough for every input."""
+    """Exact sum of unsigned terms; the result is wide enough for every input.
+
+    A level adds a bit: n terms of w bits make ``w + ceil(log2(n))``. Latency as `reduce_tree`.
+    """
     return reduce_tree(m, terms, lambda a, b: a + b, name=name, registered=registered)
 
 
 def maximum_tree(m: Module, terms: Sequence[ValueLike], *, name: str, registered: Collection[int] = ()) -> Value:
-    """Largest of unsigned terms."""
+    """Largest of unsigned terms, as wide as the widest.
+
+    What decides may be the upper bits and what is wanted the lower ones: terms of key and index make
+    the index of the largest key, of equal keys the one with the larger index. Latency as `reduce_tree`.
+    """
     return reduce_tree(m, terms, lambda a, b: Mux(a > b, a, b), name=name, registered=registered)
 
 
@@ -116,7 +128,10 @@ def shift_right_sticky(m: Module, value: ValueLike, amount: ValueLike, *, name: 
     """`value` >> `amount`, with the bits that leave ORed into the least significant bit.
 
     An amount of the width or more leaves only that sticky bit. Shifts of all bits of `amount` are
-    honoured, so a caller need not saturate it.
+    honoured, so a caller need not saturate it. Rounding needs no more of what was shifted out: with a
+    guard bit above it, the sticky bit tells a tie from what is above one (IEEE 754-2019, 4.3.1).
+
+    Latency: 0, a multiplexer for each bit of `amount`.
     """
     current = Value.cast(value)
     amount = Value.cast(amount)

@@ -1,4 +1,11 @@
-"""Checks of constructor parameters, with one grammar for their errors."""
+"""Checks of constructor parameters, with one grammar for their errors.
+
+"<Subject> must be <rule>, not <value>": TypeError for a wrong kind, ValueError for a wrong value. The subject begins
+with the component, so that the line is enough to find the call: "Queue depth must be at least 2, not 1". A bool is no
+integer here, and a shape is anything that Amaranth casts to one with bits in it.
+
+Each check returns what it was given, to be kept in the same line: ``self._depth = require_int(...)``.
+"""
 
 from typing import Any
 

@@ -28,13 +28,13 @@ def parameters_of(obj: object) -> dict[str, Any]:
 
     Raises :exc:`TypeError` when a parameter cannot be read back.
     """
+    if dataclasses.is_dataclass(obj):
+        return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
     own = getattr(obj, "parameters", None)
     if isinstance(own, Mapping):
         return {str(name): value for name, value in own.items()}
     if isinstance(own, Sequence) and not isinstance(own, str):
         return {str(name): value for name, value in own}
-    if dataclasses.is_dataclass(obj):
-        return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
     result = {}
     for parameter in list(inspect.signature(type(obj).__init__).parameters.values())[1:]:
         if parameter.name == "src_loc_at" or (type(obj).__init__ is object.__init__):

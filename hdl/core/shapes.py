@@ -1,4 +1,10 @@
-"""Shapes told as data: what a payload is made of, for error texts, port maps and module names."""
+"""Shapes told as data: what a payload is made of, for error texts, port maps and module names.
+
+One tree of plain values (:func:`describe_shape`) serves all three: written as JSON it is the ``shape`` of a port in
+``ports.json``, from which a test bench of any language packs and unpacks; without the names of types
+(:func:`structure_of`) two of them tell whether two streams may be connected; in one line (:func:`shape_text`) it is
+what an error says.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +26,9 @@ def describe_shape(shape: ShapeLike) -> dict[str, Any]:
     * ``array``: ``length`` and ``element`` (a node).
     * ``custom``: any other shape-castable object: ``parameters`` (its constructor's) and ``as``,
       the node of the shape it is cast to.
+
+    A struct of two nibbles is ``{"kind": "struct", "width": 8, "fields": [{"name": "low", "offset": 0, "shape":
+    {"kind": "unsigned", "width": 4}}, {"name": "high", "offset": 4, "shape": ...}]}``.
 
     Raises :exc:`TypeError` for what is not a shape.
     """
@@ -83,7 +92,10 @@ def structure_of(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shape_text(node: Mapping[str, Any]) -> str:
-    """Writes a node of :func:`describe_shape` in one line for a person to read."""
+    """Writes a node of :func:`describe_shape` in one line for a person to read.
+
+    ``struct {low@0: unsigned(4), high@4: unsigned(4)}``; types are named without their module.
+    """
     kind = node["kind"]
     if kind == "array":
         return f"array({shape_text(node['element'])}, {node['length']})"

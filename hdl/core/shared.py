@@ -1,4 +1,12 @@
-"""Components emitted once and instantiated by reference, however often they are used."""
+"""Components emitted once and instantiated by reference, however often they are used.
+
+Amaranth elaborates and prints every use of a component again. Here each use of a :class:`Shared` component asks the
+:class:`SharedLibrary` of the emission, which is the ``platform`` of its elaboration, for the module of its type and
+parameters. The first to ask has it lowered to RTLIL (:class:`Lowered`), with the shared components inside it lowered
+before; all others get an ``Instance``. :func:`hdl.emit.emit` puts the modules of the library beside the top.
+
+A grid of equal tiles so costs the elaboration and the text of one tile and its wires.
+"""
 
 import gc
 import hashlib
@@ -102,6 +110,8 @@ class SharedLibrary:
 
     ``check`` elaborates every later use of a module too and compares the text with the first: slow,
     for tests that parameters tell the whole truth.
+
+    A library belongs to one emission: names are the same in every run, but the modules refer to each other.
     """
 
     def __init__(self, *, check: bool = False):
@@ -116,7 +126,11 @@ class SharedLibrary:
         return tuple(self._modules.values())
 
     def lower(self, component: wiring.Component, *, name: str, is_top: bool = False) -> Lowered:
-        """Elaborates a component and writes it as RTLIL under ``name``, entering what it shares in the library."""
+        """Elaborates a component and writes it as RTLIL under ``name``, entering what it shares in the library.
+
+        Raises :exc:`ValueError` for clock domains that an instance cannot take over: one of a shared module's own,
+        and, beneath a top that holds shared modules, one with a negative edge or an asynchronous reset.
+        """
         fragment = Fragment.get(component, self)
         if not is_top or self._modules:
             _check_domains(fragment, name, is_top=is_top)
@@ -136,7 +150,10 @@ class SharedLibrary:
         return Lowered(text=text, clocks=tuple(sorted(clocks, key=lambda clock: clock.domain)))
 
     def module(self, inner: wiring.Component) -> SharedModule:
-        """Returns the module of a component's type and parameters, elaborating it at the first call."""
+        """Returns the module of a component's type and parameters, elaborating it at the first call.
+
+        Raises :exc:`ValueError` with ``check`` if an equal component elaborates to another text.
+        """
         kind = type_name(type(inner))
         parameters = {name: describe(value) for name, value in parameters_of(inner).items()}
         digest = hashlib.sha256(f"{kind}{parameters}".encode()).hexdigest()[:10]

@@ -1,6 +1,15 @@
 """Decoding of elements' codes into sign, exponent and significand.
 
 Ref: OCP Microscaling Formats (MX) Specification v1.0, section 5.3.
+
+A decoder is built for a list of elements (:class:`Choice`) and decodes the one that a selector names. What depends on
+the element alone is computed once for all lanes of a row (:class:`ElementRules`), what depends on the code in each lane
+(:class:`DecodedElement`). Widths and constants come from the rows of `mtia.formats.ELEMENTS`, so a new element is
+decoded without a change here. All is combinational.
+
+A number is ``significand * 2**(exponent - (width - 1))`` with the exponent of the top significand bit. Exponents are
+told as their distance below `top_exponent`, which is never negative and needs no bias: the products of a group are
+aligned by the sum of two distances, and the top exponents are added to the block's scale instead.
 """
 
 from collections.abc import Sequence
@@ -24,7 +33,12 @@ def exponent_range(element: Element) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of the elements that a decoder takes: its code, and the values of the selector that mean it."""
+    """One of the elements that a decoder takes.
+
+    element: its row of `mtia.formats.ELEMENTS`
+    code:    the code; bits above the element's width are ignored
+    cases:   values of the selector that mean it; the cases of a decoder's choices must not overlap
+    """
 
     element: Element
     code: ValueLike
@@ -33,6 +47,8 @@ class Choice:
 
 class ElementRules:
     """What the decoding of the selected element depends on, as signals: the same for all lanes of a row.
+
+    All are zero where no choice is selected.
 
     mask:       the exponent field of all ones (for an integer: one)
     offset:     from an exponent field to the exponent + 127

@@ -1,7 +1,5 @@
 """Element codes against ml_dtypes, numpy's own binary16 and exact rationals."""
 
-from typing import Any
-
 import ml_dtypes
 import numpy as np
 import pytest
@@ -18,19 +16,11 @@ from golden.formats import (
 )
 from golden.reference import element_value, scale_value
 from mtia.formats import ELEMENTS, Scale, Specials
+from tests import oracles
 from tests.golden.support import all_codes, finite_codes
 
 #: the type of somebody else's library for each float element; TF32 has none
-ORACLES: dict[str, Any] = {
-    "E5M2": ml_dtypes.float8_e5m2,
-    "E4M3": ml_dtypes.float8_e4m3fn,
-    "E3M2": ml_dtypes.float6_e3m2fn,
-    "E2M3": ml_dtypes.float6_e2m3fn,
-    "E2M1": ml_dtypes.float4_e2m1fn,
-    "BF16": ml_dtypes.bfloat16,
-    "FP16": np.float16,
-    "FP32": np.float32,
-}
+ORACLES = oracles.ORACLES | {"FP32": np.float32}
 SMALL = [name for name, element in ELEMENTS.items() if element.width <= 16]
 FLOATS = [name for name, element in ELEMENTS.items() if not element.is_integer]
 

@@ -1,14 +1,17 @@
 """A million random group sums and their scaling and rounding against Python integers, and the window's bound."""
 
+import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from golden.formats import decode, decode_scale
+from golden.groups import split_bits
 from golden.mx import MXArray, quantize
 from golden.tensor import matmul
-from mtia.formats import Scale, get
+from mtia.formats import Element, Scale, Specials, get
 from tests.golden.support import (
     NARROW_PAIRS,
     WIDE_PAIRS,
@@ -129,3 +132,28 @@ def test_every_window_from_where_nothing_is_lost_gives_the_same(a: str, b: str, 
     p, q = quantize(x, a), quantize(y, b)
     for window in range(26, 65, 2):
         assert_same_bits(matmul(p, q, window=window), matmul(p, q, window=64))
+
+
+def test_parts_of_a_sum_that_is_split() -> None:
+    e5m2 = get("MXFP8_E5M2").element
+    assert split_bits(e5m2, e5m2, 32) == split_bits(e5m2, e5m2, 32, Scale.E8M0) == 53
+    assert split_bits(e5m2, e5m2, 16, Scale.E4M3) == 60
+
+
+@pytest.mark.parametrize(
+    ("exponent_bits", "mantissa_bits", "bias", "needed"),
+    [(6, 1, 31, 99), (5, 2, 11, 54)],  # the part of the small products is too wide, that of the large ones
+)
+def test_elements_of_more_range_than_e5m2_wrong(
+    exponent_bits: int, mantissa_bits: int, bias: int, needed: int, seed: int
+) -> None:
+    element = Element(
+        name="wider", exponent_bits=exponent_bits, mantissa_bits=mantissa_bits, bias=bias, specials=Specials.IEEE
+    )
+    fmt = dataclasses.replace(get("FP8_E5M2"), name="wider", element=element)
+    array = random_operand(np.random.default_rng(seed), fmt, 2, 32)
+    message = (
+        f"Group sums of wider and wider must be two parts of at most 53 bits (E5M2 with E5M2 are), not of {needed}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        matmul(array, array)

@@ -7,11 +7,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from golden.formats import code_dtype, decode, decode_scale, nan_code
+from golden.formats import decode, decode_scale, encode, nan_code
 from golden.mx import SCALE_RULES, MXArray, quantize
 from golden.reference import element_value, fp32_bits
 from mtia.formats import FORMATS, MX_FORMATS, Element, Format, Scale, get
+from tests.golden.exact import exact_element, exact_scale_code, power
 from tests.golden.support import bits, random_operand, scales_of
+from tests.oracles import ORACLES
 
 SCALED = [name for name, fmt in FORMATS.items() if fmt.is_scaled]
 UNSCALED = [name for name, fmt in FORMATS.items() if not fmt.is_scaled]
@@ -30,46 +32,6 @@ def random_blocks(generator: np.random.Generator, rows: int, depth: int = 32) ->
     return x.astype(np.float32)
 
 
-def power(exponent: int) -> Fraction:
-    return Fraction(2) ** exponent
-
-
-def floor_log2(x: Fraction) -> int:
-    exponent = x.numerator.bit_length() - x.denominator.bit_length()
-    return exponent if power(exponent) <= x else exponent - 1
-
-
-def exact_scale_code(amax: Fraction, element: Element, rule: str) -> int:
-    """The rules of docs/numerics.md in rationals, by search rather than by formula."""
-    if amax == 0:
-        return 0
-    if rule == "even":
-        ulp = power(floor_log2(amax) - element.mantissa_bits)
-        amax = ulp * int(amax / ulp + Fraction(1, 2))
-    exponent = -400
-    if rule in ("floor", "even"):
-        while power(exponent + 1 + element.emax) <= amax:
-            exponent += 1
-    elif rule == "ceil":
-        while power(exponent + element.emax) < amax:
-            exponent += 1
-    else:
-        while Fraction(element.max_value) * power(exponent) < amax:
-            exponent += 1
-    return min(max(exponent + 127, 0), 254)
-
-
-def exact_element(x: Fraction, element: Element) -> Fraction:
-    """Nearest value of the element, ties to the even code, saturating, found among all of its values."""
-    codes = np.arange(element.max_code + 1, dtype=code_dtype(element))
-    magnitudes = [Fraction(value) for value in decode(codes, element).tolist()]
-    below = max(i for i, value in enumerate(magnitudes) if value <= abs(x))
-    if below < element.max_code:
-        low, high = abs(x) - magnitudes[below], magnitudes[below + 1] - abs(x)
-        below += high < low or (high == low and below % 2 == 1)
-    return magnitudes[below] * (-1 if x < 0 else 1)
-
-
 @pytest.mark.parametrize("rule", SCALE_RULES)
 @pytest.mark.parametrize("name", MX_FORMATS)
 def test_scales_and_elements_agree_with_rationals(name: str, rule: str, seed: int) -> None:
@@ -86,19 +48,12 @@ def test_scales_and_elements_agree_with_rationals(name: str, rule: str, seed: in
 @pytest.mark.parametrize("name", [name for name in MX_FORMATS if name != "MXINT8"])
 def test_elements_agree_with_ml_dtypes(name: str, seed: int) -> None:
     element = get(name).element
-    oracle: Any = {
-        "E5M2": ml_dtypes.float8_e5m2,
-        "E4M3": ml_dtypes.float8_e4m3fn,
-        "E3M2": ml_dtypes.float6_e3m2fn,
-        "E2M3": ml_dtypes.float6_e2m3fn,
-        "E2M1": ml_dtypes.float4_e2m1fn,
-    }[element.name]
     x = random_blocks(np.random.default_rng(seed), 2000)
     array = quantize(x, name)
     # a float32 quotient: exact where it is no float32 subnormal, and those are zero in every element
     scaled = x.astype(np.float64) / decode_scale(scales_of(array), Scale.E8M0)
     clamped = np.clip(scaled, -element.max_value, element.max_value).astype(np.float32)
-    np.testing.assert_array_equal(array.codes, clamped.astype(oracle).view(np.uint8))
+    np.testing.assert_array_equal(array.codes, clamped.astype(ORACLES[element.name]).view(np.uint8))
 
 
 @pytest.mark.parametrize("name", MX_FORMATS)
@@ -293,3 +248,12 @@ def test_from_codes_takes_what_quantize_gives(seed: int) -> None:
         again = MXArray.from_codes(array.codes, array.scales, name, array.tensor_scale, axis=1)
         assert (again.format, again.tensor_scale, again.shape) == (array.format, array.tensor_scale, (3, 40, 5))
         np.testing.assert_array_equal(again.dequantize(), array.dequantize())
+
+
+def test_ties_where_there_is_no_mantissa() -> None:
+    """Zero is even and the smallest number odd; of two powers of two both are odd, and the larger is taken."""
+    element = Element(name="E3M0", exponent_bits=3, mantissa_bits=0, bias=3)
+    ties = [(0.125, 0.0), (0.375, 0.5), (0.75, 1.0), (1.5, 2.0), (3.0, 4.0), (6.0, 8.0), (12.0, 16.0)]
+    x = np.array([sign * tie for tie, _ in ties for sign in (1, -1)])
+    assert decode(encode(x, element), element).tolist() == [sign * value for _, value in ties for sign in (1, -1)]
+    assert [exact_element(Fraction(tie), element) for tie, _ in ties] == [value for _, value in ties]

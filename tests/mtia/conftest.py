@@ -1,10 +1,14 @@
 """Runs the command line in the process of the test."""
 
+import pathlib
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from mtia import cli
+from mtia.cli import run_product
+from tests.mtia.fake_engine import FakeEngine
 
 
 @pytest.fixture
@@ -34,3 +38,26 @@ def refused(run: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
         return str(err)
 
     return runner
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
+    """The golden model, in the place of the simulated engine of the run commands."""
+    monkeypatch.setattr(run_product, "GemmLane", FakeEngine)
+    FakeEngine.flips, FakeEngine.runs = {}, 0
+    return FakeEngine
+
+
+@pytest.fixture
+def files(tmp_path: pathlib.Path) -> Callable[..., list[str]]:
+    """Writes A and B and gives the words that name them."""
+
+    def write(a: object, b: object) -> list[str]:
+        words = []
+        for name, value in (("a", a), ("b", b)):
+            path = tmp_path / f"{name}.npy"
+            np.save(path, np.asarray(value))
+            words += [f"--{name}", str(path)]
+        return words
+
+    return write

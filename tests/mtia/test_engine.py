@@ -1,6 +1,7 @@
 """Parameters of a tensor engine: what they refuse, which pairs they multiply and how fast."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -136,11 +137,22 @@ class TestPairs:
             ("FP8_E5M2", "FP8_E4M3", True),
             ("MXFP8_E5M2", "MXFP4", False),
             ("MXFP8_E4M3", "MXFP8_E4M3", False),
+            ("BF16", "TF32", False),
         ],
     )
     def test_needs_exact_e5m2(self, a: str, b: str, needed: bool) -> None:
         assert needs_exact_e5m2(formats.get(a), formats.get(b)) is needed
         assert needs_exact_e5m2(formats.get(b), formats.get(a)) is needed
+
+    def test_needs_exact_e5m2_follows_from_the_fields(self) -> None:
+        """Whatever the names."""
+        for a, b in itertools.product(formats.FORMATS.values(), repeat=2):
+            names = {a.element.name, b.element.name}
+            assert needs_exact_e5m2(a, b) is ("E5M2" in names and "E2M1" not in names and not (a.is_wide or b.is_wide))
+        e5m2 = formats.get("MXFP8_E5M2")
+        other = dataclasses.replace(e5m2, name="other", element=dataclasses.replace(e5m2.element, name="other"))
+        assert needs_exact_e5m2(other, formats.get("MXFP6_E2M3"))
+        assert not needs_exact_e5m2(other, formats.get("MXFP4"))
 
 
 class TestMacLanes:

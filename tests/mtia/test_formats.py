@@ -5,23 +5,12 @@ import math
 import pathlib
 import sys
 
-import ml_dtypes
 import numpy as np
 import pytest
 
 from mtia import formats
 from mtia.formats import ELEMENTS, FORMATS, MX_FORMATS, Element, Format, Scale, Specials
-
-#: decoders of others, and the width of a code
-ORACLES = {
-    "E5M2": ml_dtypes.float8_e5m2,
-    "E4M3": ml_dtypes.float8_e4m3fn,
-    "E3M2": ml_dtypes.float6_e3m2fn,
-    "E2M3": ml_dtypes.float6_e2m3fn,
-    "E2M1": ml_dtypes.float4_e2m1fn,
-    "BF16": ml_dtypes.bfloat16,
-    "FP16": np.float16,
-}
+from tests.oracles import ORACLES
 
 
 def decode_all(name: str) -> np.ndarray:

@@ -18,27 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 Files = Callable[..., list[str]]
 
-
-@pytest.fixture(autouse=True)
-def engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
-    monkeypatch.setattr(run_product, "GemmLane", FakeEngine)
-    FakeEngine.flips, FakeEngine.runs = {}, 0
-    return FakeEngine
-
-
-@pytest.fixture
-def files(tmp_path: pathlib.Path) -> Files:
-    """Writes A and B and gives the words that name them."""
-
-    def write(a: object, b: object) -> list[str]:
-        words = []
-        for name, value in (("a", a), ("b", b)):
-            path = tmp_path / f"{name}.npy"
-            np.save(path, np.asarray(value))
-            words += [f"--{name}", str(path)]
-        return words
-
-    return write
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 class TestPrints:

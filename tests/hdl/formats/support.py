@@ -2,22 +2,11 @@
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from mtia.formats import Element
-
-#: numpy types of the elements that ml_dtypes or numpy itself has
-ORACLES: dict[str, Any] = {
-    "E5M2": ml_dtypes.float8_e5m2,
-    "E4M3": ml_dtypes.float8_e4m3fn,
-    "E3M2": ml_dtypes.float6_e3m2fn,
-    "E2M3": ml_dtypes.float6_e2m3fn,
-    "E2M1": ml_dtypes.float4_e2m1fn,
-    "BF16": ml_dtypes.bfloat16,
-    "FP16": np.float16,
-}
+from tests.oracles import ORACLES
 
 
 def values_of(codes: NDArray[Any], element: Element) -> NDArray[np.float64]:
