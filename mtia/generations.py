@@ -13,112 +13,13 @@ its formats and its ratios and is narrow enough to simulate, `fpga` fits a hobby
 3
 """
 
+import functools
 from dataclasses import dataclass
 
 from . import formats as _formats
 from .engine import LIMITS, EngineParameters, needs_exact_e5m2
 from .published import PUBLISHED, Figure, Mark, Published
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hbm:
-    """The memory stacks of a package.
-
-    stacks: stacks a package; kind: their standard; pins: data pins a stack; gbps: Gb/s a pin;
-    channels: channels a stack, of two pseudo-channels each; stack_gb: sizes offered, GB a stack;
-    timing_set: name of the timing parameters.
-    """
-
-    stacks: int
-    kind: str
-    pins: int
-    gbps: float
-    channels: int
-    stack_gb: tuple[int, ...]
-    timing_set: str
-
-    @property
-    def bandwidth(self) -> float:
-        """Peak of the package, TB/s."""
-        return self.stacks * self.pins * self.gbps / 8 / 1000
-
-    @property
-    def capacities(self) -> tuple[int, ...]:
-        """Sizes of the package's memory, GB."""
-        return tuple(self.stacks * size for size in self.stack_gb)
-
-    @property
-    def pseudo_channels(self) -> int:
-        """Pseudo-channels of the package, each 32 bits wide."""
-        return self.stacks * self.channels * 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """The NICs of a package and its scale-up domain.
-
-    gbps: Gb/s of a NIC, each way; scale_up, scale_out, spare: NICs set to each use at boot;
-    spares_lent: whether the spare ones carry scale-up traffic while none has failed;
-    domain: packages of a scale-up domain; switched: whether a switch joins them.
-    """
-
-    gbps: int
-    scale_up: int
-    scale_out: int
-    spare: int
-    spares_lent: bool
-    domain: int
-    switched: bool
-
-    @property
-    def nics(self) -> int:
-        """NICs of the package."""
-        return self.scale_up + self.scale_out + self.spare
-
-    @property
-    def scale_up_bandwidth(self) -> float:
-        """TB/s to the scale-up domain, each way."""
-        return (self.scale_up + (self.spare if self.spares_lent else 0)) * self.gbps / 8000
-
-    @property
-    def scale_out_bandwidth(self) -> float:
-        """GB/s to the scale-out network, each way."""
-        return self.scale_out * self.gbps / 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Structure:
-    """Counts, shapes and clocks of a package.
-
-    rows, columns: PEs of a compute chiplet in use; spare_rows: rows beside them that stand in for
-    a bad PE of a column; dpes_per_pe: dot-product engines of a PE, each of the `full` profile's
-    shape; clock_ghz: PE clock; local_memory_kib: local memory of a PE; message_engines: of the
-    package; features: names from `FEATURES`.
-    """
-
-    compute_chiplets: int
-    network_chiplets: int
-    soc_chiplets: int
-    rows: int
-    columns: int
-    spare_rows: int
-    dpes_per_pe: int
-    clock_ghz: float
-    local_memory_kib: int
-    message_engines: int
-    hbm: Hbm
-    network: Network
-    features: tuple[str, ...]
-
-    @property
-    def pes(self) -> int:
-        """PEs of the package in use."""
-        return self.compute_chiplets * self.rows * self.columns
-
-    @property
-    def spare_pes(self) -> int:
-        """PEs of the package beside those in use."""
-        return self.compute_chiplets * self.spare_rows * self.columns
+from .structure import FEATURES, Hbm, Network, Structure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,19 +99,6 @@ PROFILES: dict[str, Profile] = {
     "fpga": Profile(units=2, slices=1, depth=16, reduced=True, summary="few formats: for a hobby board"),
 }
 
-#: what a generation may have, and what that is
-FEATURES: dict[str, str] = {
-    "message_engines": "engines at the grid's edge that run collectives without the PEs",
-    "near_memory_reduction": "copy and sum beside the HBM",
-    "spare_row": "a row of PEs that stands in for a bad one in a column, chosen at boot",
-    "block_scales": "OCP MX formats in the tensor engine",
-    "soc_chiplet": "a chiplet for the host interface",
-    "switched_domain": "a switch between the packages of a scale-up domain",
-    "softmax_unit": "softmax and attention in hardware",
-    "moe_feed_forward": "acceleration of mixture-of-experts feed-forward layers",
-    "mixed_operands": "operands of different widths in one pass, without a conversion",
-}
-
 _PLAIN = ("FP8_E5M2", "FP8_E4M3", "BF16", "FP16", "TF32")
 _MX = (*_PLAIN, *_formats.MX_FORMATS)
 _MX_FPGA = ("MXFP8_E4M3", "MXFP4")
@@ -241,6 +129,16 @@ _COMMON_NOTES = (
     ("network", "12 NICs up and 1 out, of 800 Gb/s, give the published bandwidths; their number is our choice"),
 )
 
+#: what all packages have in common, and those after the 300
+_package = functools.partial(
+    Structure, network_chiplets=2, columns=6, spare_rows=1, local_memory_kib=512, message_engines=16
+)
+_later_package = functools.partial(_package, soc_chiplets=1, dpes_per_pe=8, network=_RACK)
+#: the tensor engine of the 450 and the 500
+_mixing_generation = functools.partial(
+    Generation, formats=(*_MX, "NVFP4"), fpga_formats=_MX_FPGA, mixed=True, dense_rows=3
+)
+
 GENERATIONS: dict[str, Generation] = {
     row.name: row
     for row in (
@@ -248,17 +146,12 @@ GENERATIONS: dict[str, Generation] = {
             name="mtia300",
             title="MTIA 300",
             published=PUBLISHED["mtia300"],
-            structure=Structure(
+            structure=_package(
                 compute_chiplets=1,
-                network_chiplets=2,
                 soc_chiplets=0,
                 rows=12,
-                columns=6,
-                spare_rows=1,
                 dpes_per_pe=2,
                 clock_ghz=1.9,
-                local_memory_kib=512,
-                message_engines=16,
                 hbm=_hbm3e(6, 8.0),
                 network=Network(
                     gbps=800, scale_up=8, scale_out=2, spare=2, spares_lent=True, domain=16, switched=False
@@ -283,19 +176,11 @@ GENERATIONS: dict[str, Generation] = {
             name="mtia400",
             title="MTIA 400",
             published=PUBLISHED["mtia400"],
-            structure=Structure(
+            structure=_later_package(
                 compute_chiplets=2,
-                network_chiplets=2,
-                soc_chiplets=1,
                 rows=8,
-                columns=6,
-                spare_rows=1,
-                dpes_per_pe=8,
                 clock_ghz=1.9,
-                local_memory_kib=512,
-                message_engines=16,
                 hbm=_hbm3e(8, 9.0),
-                network=_RACK,
                 features=_F400,
             ),
             formats=_MX,
@@ -310,29 +195,17 @@ GENERATIONS: dict[str, Generation] = {
                 *_COMMON_NOTES,
             ),
         ),
-        Generation(
+        _mixing_generation(
             name="mtia450",
             title="MTIA 450",
             published=PUBLISHED["mtia450"],
-            structure=Structure(
+            structure=_later_package(
                 compute_chiplets=2,
-                network_chiplets=2,
-                soc_chiplets=1,
                 rows=9,
-                columns=6,
-                spare_rows=1,
-                dpes_per_pe=8,
                 clock_ghz=1.98,
-                local_memory_kib=512,
-                message_engines=16,
                 hbm=_hbm4("HBM4", 9.0, 36),
-                network=_RACK,
                 features=_F450,
             ),
-            formats=(*_MX, "NVFP4"),
-            fpga_formats=_MX_FPGA,
-            mixed=True,
-            dense_rows=3,
             notes=(
                 ("rows", "the grid is undisclosed; 9 x 6 a chiplet is our choice: rows of six as on the 300"),
                 ("clock_ghz", "undisclosed; 1.98 GHz is our choice: it gives 3.50 PFLOPS of BF16 on that grid"),
@@ -341,29 +214,17 @@ GENERATIONS: dict[str, Generation] = {
                 *_COMMON_NOTES,
             ),
         ),
-        Generation(
+        _mixing_generation(
             name="mtia500",
             title="MTIA 500",
             published=PUBLISHED["mtia500"],
-            structure=Structure(
+            structure=_later_package(
                 compute_chiplets=4,
-                network_chiplets=2,
-                soc_chiplets=1,
                 rows=6,
-                columns=6,
-                spare_rows=1,
-                dpes_per_pe=8,
                 clock_ghz=2.12,
-                local_memory_kib=512,
-                message_engines=16,
                 hbm=_hbm4("HBM4E", 13.5, 48, 64),
-                network=_RACK,
                 features=_F450,
             ),
-            formats=(*_MX, "NVFP4"),
-            fpga_formats=_MX_FPGA,
-            mixed=True,
-            dense_rows=3,
             notes=(
                 ("rows", "the grid is undisclosed; 6 x 6 on each of four smaller chiplets is our choice"),
                 ("clock_ghz", "undisclosed; 2.12 GHz is our choice: it gives 5.00 PFLOPS of BF16 on that grid"),
