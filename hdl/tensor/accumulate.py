@@ -18,10 +18,12 @@ class AccumulatorBank(wiring.Component):
     address:  accumulator of this cycle
     first:    start from +0 instead of the accumulator
     enable:   write the result back
-    groups:   FP32 values, in the order in which they are added; a cycle later than their address
+    groups:   FP32 values, in the order in which they are added; `read_latency_of(...)` cycles later than their address
     result:   the accumulator's new value, `latency` cycles later
 
-    Latency: `latency` cycles, one and those of an addition for each group. Throughput: one address a
+    deep: a register between the storage and the first addition too (`EngineParameters.deep`)
+
+    Latency: `latency` cycles, those of the read and of an addition for each group. Throughput: one address a
     cycle; the same address may come again after `interval_of(...)` cycles at the earliest.
     """
 
@@ -56,7 +58,12 @@ class AccumulatorBank(wiring.Component):
     @staticmethod
     def latency_of(*, groups: int, deep: bool = False) -> int:
         """`latency` of a bank that adds so many groups a cycle."""
-        return 1 + AddFloat32.latency_of(deep=deep) * groups
+        return AccumulatorBank.read_latency_of(deep=deep) + AddFloat32.latency_of(deep=deep) * groups
+
+    @staticmethod
+    def read_latency_of(*, deep: bool) -> int:
+        """Cycles from an address to the first addition."""
+        return 1 + deep
 
     @staticmethod
     def interval_of(*, groups: int, deep: bool = False) -> int:
@@ -68,8 +75,9 @@ class AccumulatorBank(wiring.Component):
         m.submodules.storage = storage = memory.Memory(shape=32, depth=self.depth, init=[])
         read, write = storage.read_port(), storage.write_port()
         first = delay(m, self.first, 1, name="first")
-        current: Value = Signal(32, name="start")
-        m.d.comb += [read.addr.eq(self.address), current.eq(Mux(first, 0, read.data))]
+        start = Signal(32)
+        m.d.comb += [read.addr.eq(self.address), start.eq(Mux(first, 0, read.data))]
+        current = delay(m, start, self.read_latency_of(deep=self.deep) - 1, name="start")
         for index in range(self._count):
             m.submodules[f"add_{index}"] = add = AddFloat32(deep=self.deep)
             group = delay(m, self.groups[index].as_value(), add.latency * index, name=f"group_{index}")

@@ -17,12 +17,12 @@ _BITS = 27
 class AddFloat32(wiring.Component):
     """``RNE_fp32(a + b)``: subnormals kept, overflow to infinity, every NaN result is 0x7FC00000.
 
-    deep: registers after the alignment and between the steps of the normalization too
-          (`EngineParameters.deep`)
+    deep: registers after the comparison, after the alignment and between the steps of the
+          normalization too (`EngineParameters.deep`)
 
     a, b, result: `Float32`
 
-    Latency: `latency` cycles (4, deep 7). Throughput: one addition a cycle. No back-pressure and no
+    Latency: `latency` cycles (4, deep 8). Throughput: one addition a cycle. No back-pressure and no
     valid: what goes in comes out so many cycles later.
     """
 
@@ -42,7 +42,7 @@ class AddFloat32(wiring.Component):
     @staticmethod
     def latency_of(*, deep: bool) -> int:
         """`latency` with or without `deep`."""
-        return 7 if deep else 4
+        return 8 if deep else 4
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -62,9 +62,10 @@ class AddFloat32(wiring.Component):
         m.d.sync += field.eq(Mux(normalized[-1], delay(m, exponent, late, name="exponent") - count, 0))
         zero_sign = delay(m, sign & ~subtract, late + 1, name="zero_sign")
         sign = delay(m, sign, late + 1, name="sign")
-        up = Signal()
+        # A deep addition decides on rounding a cycle before, in the last and shortest step of the normalization.
+        decided = normalized if self.deep else kept
+        up = delay(m, decided[3] & (decided[:3].any() | decided[4]), int(self.deep), name="up")
         packed = Signal(31)
-        m.d.comb += up.eq(kept[3] & (kept[:3].any() | kept[4]))
         # The hidden bit adds one to the field, a carry out of the mantissa another.
         m.d.comb += packed.eq(Cat(Const(0, 23), field) + kept[4:] + up)
         negative, overflow = Signal(), Signal()
@@ -97,10 +98,15 @@ class AddFloat32(wiring.Component):
 
     def _order(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal, Signal]:
         """Significands of the larger and smaller operand, sign, effective subtraction, exponent, distance."""
-        swap = Signal()
-        m.d.comb += swap.eq(self.b.as_value()[:31] > self.a.as_value()[:31])
+        compared = int(self.deep)
+        larger = Signal()
+        m.d.comb += larger.eq(self.b.as_value()[:31] > self.a.as_value()[:31])
+        swap = delay(m, larger, compared, name="swap")
+        operands = [
+            delay(m, operand.as_value(), compared, name=name) for name, operand in (("a", self.a), ("b", self.b))
+        ]
         high, low = Signal(Float32), Signal(Float32)
-        m.d.comb += [high.eq(Mux(swap, self.b, self.a)), low.eq(Mux(swap, self.a, self.b))]
+        m.d.comb += [high.eq(Mux(swap, *reversed(operands))), low.eq(Mux(swap, *operands))]
         exponents = []
         significands = []
         for name, operand in (("big", high), ("small", low)):
@@ -117,7 +123,11 @@ class AddFloat32(wiring.Component):
         difference = Signal(8)
         # Both differences at once, so that the comparison and the subtraction do not wait for each other.
         a, b = (operand.exponent | ~operand.exponent.any() for operand in (self.a, self.b))
-        m.d.comb += difference.eq(Mux(swap, (b - a)[:8], (a - b)[:8]))
+        b_less_a, a_less_b = (
+            delay(m, (b - a)[:8], compared, name="b_less_a"),
+            delay(m, (a - b)[:8], compared, name="a_less_b"),
+        )
+        m.d.comb += difference.eq(Mux(swap, b_less_a, a_less_b))
         m.d.sync += [
             sign.eq(high.sign),
             subtract.eq(high.sign ^ low.sign),

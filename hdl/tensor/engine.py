@@ -118,10 +118,15 @@ class Engine(wiring.Component):
         """Formats of the beat at the head of the stream; that of the block becomes current with it."""
         m.submodules.mode = mode = Mode(shape=self.shape)
         held = Signal(FormatCode, reset_less=True)
-        with m.If(sequencer.swap):
+        swap, fresh = sequencer.swap, sequencer.starts
+        if self._engine.deep:
+            # The loader of a deep engine keeps a format for a cycle more, so the issue logic need not wait for it.
+            swap = delay(m, swap, 1, name="swapped", reset_less=False)
+            fresh = fresh | swap
+        with m.If(swap):
             m.d.sync += held.eq(loader.format)
         m.d.comb += mode.streamed.eq(sequencer.current.streamed)
-        m.d.comb += mode.stationary.eq(Mux(sequencer.starts, loader.format, held))
+        m.d.comb += mode.stationary.eq(Mux(fresh, loader.format, held))
         return mode
 
     def _decode(self, m: Module, sequencer: Sequencer, mode: Mode) -> list[wiring.PureInterface]:

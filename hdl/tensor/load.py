@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..core.arith import delay
 from ..formats.code import FormatCode
 from .decode import DecodeDense, DecodeGeneral
 from .ports import stationary_layout
@@ -54,14 +55,16 @@ class Loader(wiring.Component):
     swap:    the waiting block is taken over in this cycle
     row:     the decoded row, a register, one `SliceShape.stationary_signature` a slice
     load:    one bit a unit: take `row` into waiting
-    loaded:  the waiting block is complete
+    loaded:  the waiting block is complete (deep: will be in `lead_of(...)` cycles)
     format:  its format
 
     The first row of the next block is loaded in the very cycle in which a block is taken over, so
-    blocks of `units` rows follow each other every `units` cycles. In a deep engine it is loaded one
-    cycle later, which keeps the issue logic out of the path to the rows.
+    blocks of `units` rows follow each other every `units` cycles. In a deep engine a row is accepted
+    only into a block that is not complete: a block takes a cycle more, and no register of a row waits
+    for anything.
 
-    Latency: 2 cycles from the last row to `loaded`. Throughput: one row a cycle.
+    Latency: `load` comes a cycle after a row (deep two), `loaded` another later (deep, a cycle after
+    the row). Throughput: one row a cycle.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -78,6 +81,11 @@ class Loader(wiring.Component):
             }
         )
 
+    @staticmethod
+    def lead_of(*, deep: bool) -> int:
+        """Cycles from `loaded` until the units have the block: a swap must take at least as long to reach them."""
+        return 2 * deep
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         parameters = self.shape.parameters
@@ -87,38 +95,42 @@ class Loader(wiring.Component):
             Signal(name=name) for name in ("valid", "last", "is_loaded", "ready", "fire", "ends")
         )
         arriving, waiting = Signal(FormatCode, reset_less=True), Signal(FormatCode, reset_less=True)
-        rows = self._decoded(m)
+        load = Signal(units)
         m.d.comb += [
             self.loaded.eq(loaded),
             self.format.eq(waiting),
-            ready.eq(~loaded if parameters.deep else ~loaded | self.swap),
             fire.eq(valid & ready),
             ends.eq(last | (unit == units - 1)),
-            self.load.eq(fire << unit),
-            self.rows.ready.eq(~valid | ready),
+            load.eq(fire << unit),
         ]
-        with m.If(self.rows.ready):
-            m.d.sync += [valid.eq(self.rows.valid), last.eq(self.rows.payload.last)]
-            m.d.sync += arriving.eq(self.rows.payload.format)
-            for kept, row in rows:
-                m.d.sync += assign(kept, row)
         with m.If(self.swap):
             m.d.sync += loaded.eq(0)
         with m.If(fire):
             m.d.sync += [unit.eq(Mux(ends, 0, unit + 1)), loaded.eq(ends), waiting.eq(arriving)]
+        head = self.rows.payload
+        if parameters.deep:
+            m.d.comb += [ready.eq(~loaded), self.rows.ready.eq(ready), valid.eq(self.rows.valid)]
+            m.d.comb += [last.eq(head.last), arriving.eq(head.format)]
+            m.d.comb += self.load.eq(delay(m, load, 2, name="load", reset_less=False))
+            self._decode(m, taken=Const(1), wait=1)
+        else:
+            m.d.comb += [ready.eq(~loaded | self.swap), self.rows.ready.eq(~valid | ready), self.load.eq(load)]
+            with m.If(self.rows.ready):
+                m.d.sync += [valid.eq(self.rows.valid), last.eq(head.last), arriving.eq(head.format)]
+            self._decode(m, taken=self.rows.ready, wait=0)
         return m
 
-    def _decoded(self, m: Module) -> list[tuple[list[Signal], wiring.PureInterface]]:
-        """For each slice its register, which drives `row`, and the row at the head of the stream, decoded."""
-        pairs = []
+    def _decode(self, m: Module, *, taken: Value, wait: int) -> None:
+        """Drive `row`: the row that is `taken` from the head of the stream, decoded `wait` cycles later."""
+        head = self.rows.payload
         for index in range(self.shape.parameters.slices):
             m.submodules[f"decode_{index}"] = decode = DecodeRow(shape=self.shape)
             m.d.comb += [
-                decode.format.eq(self.rows.payload.format),
-                decode.codes.eq(self.rows.payload.codes[index]),
-                decode.scale.eq(self.rows.payload.scales[index]),
+                decode.format.eq(delay(m, head.format, wait, name=f"format_{index}")),
+                decode.codes.eq(delay(m, head.codes[index], wait, name=f"codes_{index}")),
+                decode.scale.eq(delay(m, head.scales[index], wait, name=f"scale_{index}")),
             ]
             kept = buffer(decode.row, name=f"row_{index}")
+            with m.If(taken):
+                m.d.sync += assign(kept, decode.row)
             m.d.comb += assign(self.row[index], kept)
-            pairs.append((kept, decode.row))
-        return pairs

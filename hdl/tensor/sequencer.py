@@ -86,8 +86,11 @@ class Sequencer(wiring.Component):
     def _credit(self, m: Module, room: Signal, current: Value) -> None:
         """Count the free places behind the pipeline."""
         free = Signal(range(self.credits + 1), init=self.credits)
-        m.d.comb += room.eq(free != 0)
-        m.d.sync += free.eq(free - (self.issue & current.last) + self.release)
+        taken = Signal()
+        m.d.comb += [room.eq(free != 0), taken.eq(self.issue & current.last)]
+        # Both are late signals: they choose between sums that do not wait for them.
+        with m.If(taken ^ self.release):
+            m.d.sync += free.eq(Mux(self.release, free + 1, free - 1))
 
     def _scoreboard(self, m: Module, hazard: Signal, current: Value, address: Signal) -> None:
         """Hold a beat back while one of the last `interval` - 1 beats has its accumulator."""

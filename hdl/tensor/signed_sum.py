@@ -49,21 +49,24 @@ class SignedSum(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         near, far = self.near, self.far
-        registered = (2, GROWTH)
+        registered = (2, GROWTH - 1)
         upper_sum = sum_tree(m, self.terms_near, name="near", registered=registered)
-        negatives = sum_tree(m, list(self.sign), name="negatives", registered=registered)
+        # The count is there a level before the sums, and what it adds to the upper part is one operand.
+        count = sum_tree(m, list(self.sign), name="negatives", registered=(GROWTH - 2, GROWTH))
+        weight = Signal(signed(near + GROWTH + 1))
         upper = Signal(signed(near + GROWTH + 1), reset_less=True)
         if far:
             lower_sum = sum_tree(m, self.terms_far, name="far", registered=registered)
             lower = Signal(far + GROWTH + 1, reset_less=True)
             total = Signal(signed(near + far + GROWTH + 1), reset_less=True)
-            m.d.sync += lower.eq(lower_sum + negatives)
-            m.d.sync += upper.eq(upper_sum - (negatives << near))
+            m.d.comb += weight.eq(-(count << near))
+            m.d.sync += lower.eq(lower_sum + count)
             m.d.sync += total[far:].eq(upper + lower[far:])
             m.d.sync += total[:far].eq(lower[:far])
         else:
             total = upper
-            m.d.sync += upper.eq(upper_sum + negatives - (negatives << near))
+            m.d.comb += weight.eq(count - (count << near))
+        m.d.sync += upper.eq(upper_sum + weight)
         negative = Signal(reset_less=True)
         magnitude = Signal(len(self.magnitude), reset_less=True)
         m.d.sync += negative.eq(total[-1])

@@ -28,7 +28,7 @@ class Unit(wiring.Component):
     address, first, enable: accumulator of the beat, whether it starts from +0, whether there is a beat
     results:       new values of the accumulators, one for each row of the beat, `latency` cycles later
 
-    Latency: `latency` cycles; a deep unit has a register at every input. Throughput: one beat a
+    Latency: `latency` cycles; a deep unit has a register at the inputs that come with a beat. Throughput: one beat a
     cycle; the same address again after `AccumulatorBank.interval_of(...)` cycles at the earliest.
     """
 
@@ -64,25 +64,24 @@ class Unit(wiring.Component):
         """`latency` for a shape."""
         parameters = shape.parameters
         bank = AccumulatorBank.latency_of(groups=parameters.slices, deep=parameters.deep)
-        return parameters.deep + group_latency(shape) - 1 + bank
+        return parameters.deep + group_latency(shape) - AccumulatorBank.read_latency_of(deep=parameters.deep) + bank
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.dot = dot = DotProduct(parameters=self._engine)
-        load, swap, enable = (self._input(m, name, reset_less=False) for name in ("load", "swap", "enable"))
+        swap, enable = (self._input(m, name, reset_less=False) for name in ("swap", "enable"))
         for index, (row, streamed) in enumerate(zip(self.row, self.streamed, strict=True)):
             waiting, current = (buffer(row, name=f"{name}_{index}") for name in ("waiting", "current"))
-            arriving = self._late(m, row, f"row_{index}")
-            with m.If(load):
-                m.d.sync += assign(waiting, arriving)
+            with m.If(self.load):
+                m.d.sync += assign(waiting, row)
             with m.If(swap):
                 m.d.sync += assign(current, waiting)
             m.d.comb += assign(dot.stationary[index], current)
             m.d.comb += assign(dot.streamed[index], self._late(m, streamed, f"streamed_{index}"))
         for name in ("wide", "nvfp4") if self.shape.has_nvfp4 else ("wide",):
             m.d.comb += getattr(dot, name).eq(self._input(m, name))
-        # The accumulator is read while the last stage of the dot product computes.
-        early = dot.latency - 1
+        # The accumulators are read while the last stages of the dot product compute.
+        early = dot.latency - AccumulatorBank.read_latency_of(deep=self._engine.deep)
         control = {name: delay(m, self._input(m, name), early, name=name) for name in ("address", "first")}
         enable = delay(m, enable, early, name="enable", reset_less=False)
         for row in range(self.shape.rows):

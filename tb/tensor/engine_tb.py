@@ -271,8 +271,9 @@ async def abandon(bench: Bench, work: Pass) -> None:
         sent = random.randrange(len(beats))
         bench.sources["streamed"].send(beats[:sent])
         behind = bench.generator.row_items(bench.generator.draw())
-        # before the first beat one row of the next block is taken, after it all of them
-        bench.sources["stationary"].send(rows + behind[: random.randint(0, len(behind) if sent else 1)])
+        # before the first beat one row of the next block is taken (deep none), after it all of them
+        taken = len(behind) if sent else int(not bench.engine.deep)
+        bench.sources["stationary"].send(rows + behind[: random.randint(0, taken)])
     for source in bench.sources.values():
         await source.drain()
 

@@ -24,11 +24,11 @@ class EngineTiming:
     """Holds an engine to its documented timing: no cycle lost without a reason, none gained.
 
     A beat is taken in the cycle in which its pass was taken before, its block is complete (2 cycles after its last
-    row, and 1 after the block before was taken over, in a deep engine 2), its accumulator was last used `interval`
+    row, in a deep engine 1, and 1 after the block before was taken over), its accumulator was last used `interval`
     cycles ago or starts from +0, and, in a last pass, fewer than `credits` results are on their way. Its result is
     offered `latency` cycles later, behind those before it. A pass is taken when none runs or with the last beat of
-    the one before; a row unless it would be the second one behind a complete block that stays (a deep engine does
-    not look whether it goes).
+    the one before; a row unless it would be the second one behind a complete block that stays (in a deep engine, the
+    first one behind any complete block).
 
     dut:      the engine
     shape:    of its data path
@@ -41,7 +41,7 @@ class EngineTiming:
         self._dut, self._shape = dut, shape
         self.latency, self.interval, self.credits = latency, interval, credits
         self._pass_layout = pass_layout(shape)
-        self._late = int(shape.parameters.deep)
+        self._deep = shape.parameters.deep
         self._end_mark = stationary_layout(shape)["last"].offset
         self.stalls: Counter[frozenset[str]] = Counter()
         self._clear()
@@ -92,7 +92,8 @@ class EngineTiming:
         return frozenset(reason for reason, waiting in waits.items() if waiting)
 
     def _is_complete(self) -> bool:
-        return bool(self._blocks) and self._cycle >= max(self._blocks[0] + 2, self._swapped + 1 + self._late)
+        wait = 1 if self._deep else 2
+        return bool(self._blocks) and self._cycle >= max(self._blocks[0] + wait, self._swapped + 1)
 
     def _step(self, seen: dict[str, tuple[bool, bool]]) -> None:
         """Check a cycle's handshakes and note its transfers."""
@@ -104,7 +105,7 @@ class EngineTiming:
         behind = self._rows + max(len(self._blocks) - 1, 0)
         self._expect("ready of 'streamed'", seen["streamed"][1], not reasons, reasons)
         self._expect("ready of 'passes'", seen["passes"][1], self._current is None or ends, reasons)
-        full = self._is_complete() and behind and not (swap and not self._late)
+        full = self._is_complete() and (self._deep or (behind and not swap))
         self._expect("ready of 'stationary'", seen["stationary"][1], not full)
         due = bool(self._results) and self._cycle >= self._results[0] + self.latency
         self._expect("valid of 'results'", seen["results"][0], due)

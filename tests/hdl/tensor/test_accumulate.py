@@ -17,11 +17,12 @@ def play(depth, groups, steps, deep=False):
     results = {}
 
     async def bench(ctx):
-        values = [0] * groups
+        wait = dut.read_latency_of(deep=deep)
         for cycle in range(len(steps) + dut.latency):
+            values = steps[cycle - wait][3] if wait <= cycle < len(steps) + wait else [0] * groups
             for group, value in zip(dut.groups, values, strict=True):
                 ctx.set(group.as_value(), value)
-            address, first, enable, values = steps[cycle] if cycle < len(steps) else (None, 0, 0, [0] * groups)
+            address, first, enable, _ = steps[cycle] if cycle < len(steps) else (None, 0, 0, None)
             ctx.set(dut.address, address or 0)
             ctx.set(dut.first, first)
             ctx.set(dut.enable, enable)

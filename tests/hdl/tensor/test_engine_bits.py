@@ -17,6 +17,7 @@ from mtia.formats import FORMATS
 from mtia.generations import EngineParameters
 from tb.tensor import gemm
 from tb.tensor.gemm import GemmLane
+from tb.tensor.plan import Planner
 from tests.golden.support import assert_same_bits, bits
 from tests.hdl.formats.support import values_of
 
@@ -46,19 +47,21 @@ GENERATIONS = {name: generations.get(name).engine("sim") for name in ("mtia300",
 @pytest.fixture
 def in_role(monkeypatch):
     """Multiplies with A streamed, or with A held stationary, whatever takes longer."""
-    chosen = gemm.plan
+    return planned(monkeypatch, Planner.one_role)
+
+
+@pytest.fixture
+def in_roles(monkeypatch):
+    """Multiplies with the roles exchanged in parts of the result."""
+    return planned(monkeypatch, Planner.both_roles)
+
+
+def planned(monkeypatch, method):
+    """Multiplies as this method of the planner says."""
 
     def multiply(lane, a, b, swapped, **options):
-        def plan(*arguments):
-            work = chosen(*arguments)
-            if work.swapped is swapped:
-                return work
-            fmt = (b if swapped else a).format
-            rows = {"streamed": work.stationary, "stationary": work.streamed}
-            return dataclasses.replace(work, swapped=swapped, format=fmt, **rows)
-
         with monkeypatch.context() as patch:
-            patch.setattr(gemm, "plan", plan)
+            patch.setattr(gemm, "plan", lambda *arguments: method(Planner(*arguments), swapped=swapped))
             return lane.multiply(a, b, **options)[0]
 
     return multiply
@@ -102,6 +105,19 @@ def test_every_tiling_gives_the_same_bits(tiling, a, b, shape, in_role, seed):
     for swapped in (False, True):
         assert_same_bits(in_role(lane, left, right, swapped), expected, (tiling, a, b, swapped))
         assert_same_bits(in_role(lane, right, left, swapped), expected.T, (tiling, b, a, swapped))
+
+
+@pytest.mark.parametrize("pauses", [None, dict.fromkeys(_STREAMS, 0.4)], ids=["never", "always"])
+@pytest.mark.parametrize(("tiling", "name"), [(case[0], case[1]) for case in CASES if case[1] == case[2]])
+def test_roles_may_change_within_a_product(tiling, name, pauses, in_roles, seed):
+    """Parts with A streamed and parts with B streamed, and passes that wait for the end of the product."""
+    generator = np.random.default_rng(seed)
+    lane = gemm_lane(TILINGS[tiling])
+    for m, n, k in ((23, 11, 100), (40, 37, 64), (3, 41, 33)):
+        left, right = gemm_operand(generator, name, m, k), gemm_operand(generator, name, n, k)
+        expected = matmul(left, right, epilogue=False)
+        for swapped in (False, True):
+            assert_same_bits(in_roles(lane, left, right, swapped, pauses=pauses), expected, (m, n, k, swapped))
 
 
 @pytest.mark.parametrize("pauses", [dict.fromkeys(_STREAMS, 0.5), *({stream: 0.9} for stream in _STREAMS)], ids=str)

@@ -23,7 +23,7 @@ def play(units, blocks, *, cycles, deep=False, offer=lambda cycle: True, take=la
     """Blocks as taken over, [(cycle, format, rows of the units)], and the cycles of each load [(cycle, unit)].
 
     A row is known by its scale (both formats reach 2**2); a block is (format, scales). `offer` lets a row be there,
-    `take` a block be taken over.
+    `take` a block be taken over, whose rows are read `lead_of(...)` cycles later: neither too few nor any of the next.
     """
     dut = Loader(shape=shape_of(units, deep))
     rows = [
@@ -32,10 +32,12 @@ def play(units, blocks, *, cycles, deep=False, offer=lambda cycle: True, take=la
         for at, scale in enumerate(scales)
     ]  # the mark at the end of a full block may be missing
     taken, loads, accepted, complete = [], [], [], []
+    lead = dut.lead_of(deep=deep)
 
     async def bench(ctx):
         queue = list(rows)
         waiting: dict[int, int] = {}
+        swaps: dict[int, tuple[int, str]] = {}
         for cycle in range(cycles):
             there = bool(queue) and offer(cycle)
             ctx.set(dut.rows.valid, there)
@@ -49,14 +51,16 @@ def play(units, blocks, *, cycles, deep=False, offer=lambda cycle: True, take=la
                 complete.append(cycle)
             swap = bool(loaded and take(cycle))
             if swap:
-                taken.append((cycle, ctx.get(dut.format).name, dict(waiting)))
-                waiting.clear()
+                swaps[cycle + lead] = (cycle, ctx.get(dut.format).name)
             ctx.set(dut.swap, swap)
+            if cycle in swaps:
+                taken.append((*swaps[cycle], dict(waiting)))
+                waiting.clear()
             load = ctx.get(dut.load)
             assert load & (load - 1) == 0
             if load:
                 unit = load.bit_length() - 1
-                assert not loaded or (swap and not deep)
+                assert deep or not loaded or swap
                 loads.append((cycle, unit))
                 waiting[unit] = ctx.get(dut.row[0].general.scale.exponent) - 2
             if there and ctx.get(dut.rows.ready):
@@ -108,12 +112,23 @@ def test_full_blocks_follow_each_other_without_a_gap(units):
 
 @pytest.mark.parametrize("units", [1, 2, 3])
 def test_a_deep_engine_begins_the_next_block_a_cycle_later(units):
-    """So a block takes a cycle more; nothing is loaded in the cycle in which one is taken over."""
+    """So a block takes a cycle more; nothing is accepted in the cycle in which one is taken over."""
     blocks = [("MXFP4", [10 * block + row for row in range(units)]) for block in range(5)]
-    taken, loads, _, _ = play(units, blocks, cycles=8 * units + 12, deep=True)
-    begins = [1 + (units + 1) * block for block in range(5)]
-    assert [cycle for cycle, _ in loads] == [begin + row for begin in begins for row in range(units)]
+    taken, loads, accepted, _ = play(units, blocks, cycles=8 * units + 12, deep=True)
+    begins = [(units + 1) * block for block in range(5)]
+    assert accepted == [begin + row for begin in begins for row in range(units)]
+    assert [cycle for cycle, _ in loads] == [cycle + 2 for cycle in accepted]
     assert [cycle for cycle, *_ in taken] == [begin + units for begin in begins]
+
+
+def test_a_deep_engine_holds_rows_back_while_a_block_is_complete():
+    """It is complete a cycle after its last row, and the next row is accepted a cycle after it was taken over."""
+    blocks = [("MXFP4", [1, 2]), ("MXFP4", [3, 4, 5])]
+    taken, loads, accepted, complete = play(3, blocks, cycles=30, deep=True, take=lambda cycle: cycle >= 12)
+    assert accepted == [0, 1, 13, 14, 15]
+    assert complete == [*range(2, 13), 16]
+    assert [cycle for cycle, _ in loads] == [2, 3, 15, 16, 17]
+    assert [cycle for cycle, *_ in taken] == [12, 16]
 
 
 def test_complete_two_cycles_after_the_last_row():
