@@ -2,23 +2,26 @@
 
 import ctypes
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import cache, verilator
+from .models.cpp import CppModel, models_files, models_header
 from .ports import TOP, Design, Port, StreamPort
 
 _SOURCES = Path(__file__).parent / "cpp"
 
 
-def library(design: Design, *, trace: bool = False, optimise: str = "-O1") -> Path:
+def library(design: Design, *, models: Sequence[CppModel] = (), trace: bool = False, optimise: str = "-O1") -> Path:
     """Shared library of ``design`` with the lane's entry points, from the cache or built now.
 
-    ``optimise`` is the compiler's option for the model and the lane: the tensor engine ran no faster with -O2 than with
-    -O1 and took 1.8 times as long to compile. Raises ``verilator.BuildError``.
+    ``models`` stand beside the design. ``optimise`` is the compiler's option for all of it: the tensor engine ran no
+    faster with -O2 than with -O1 and took 1.8 times as long to compile. Raises ``verilator.BuildError``, and for
+    models ``ValueError`` or ``KeyError`` where they do not fit the design.
     """
     flags = ["-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared"]
-    return _build(design, "lane.cpp", "lane.so", flags, trace=trace, optimise=optimise)
+    extra = {"lane_models.h": models_header(design, models, _member), **models_files(models)}
+    return _build(design, "lane.cpp", "lane.so", flags, extra=extra, trace=trace, optimise=optimise)
 
 
 @functools.cache
@@ -33,7 +36,7 @@ def load(path: Path) -> ctypes.CDLL:
         "lane_culprit": (index, [pointer]),
         "lane_message": (ctypes.c_char_p, [pointer]),
         "lane_reset": (index, [pointer, integer]),
-        "lane_push": (None, [pointer, index, pointer, integer]),
+        "lane_push": (None, [pointer, index, pointer, integer, integer, pointer]),
         "lane_pull": (None, [pointer, index, pointer, integer]),
         "lane_waiting": (integer, [pointer, index]),
         "lane_transfers": (integer, [pointer, index]),
@@ -44,6 +47,7 @@ def load(path: Path) -> ctypes.CDLL:
         "lane_state": (None, [pointer, index, pointer]),
         "lane_set": (None, [pointer, index, ctypes.c_char_p]),
         "lane_get": (index, [pointer, index, ctypes.c_char_p]),
+        "lane_model_call": (index, [pointer, index, index, ctypes.c_char_p, integer, pointer, pointer]),
         "lane_trace": (None, [pointer, ctypes.c_char_p]),
     }
     for name, (result, arguments) in entry_points.items():
@@ -54,10 +58,19 @@ def load(path: Path) -> ctypes.CDLL:
 
 def plain_executable(design: Design, *, optimise: str = "-O1") -> Path:
     """Executable of ``design`` under a plain C++ ``main``: what the lane's speed is compared with."""
-    return _build(design, "main.cpp", "main", [], trace=False, optimise=optimise)
+    return _build(design, "main.cpp", "main", [], extra={}, trace=False, optimise=optimise)
 
 
-def _build(design: Design, harness: str, product: str, flags: list[str], *, trace: bool, optimise: str) -> Path:
+def _build(
+    design: Design,
+    harness: str,
+    product: str,
+    flags: list[str],
+    *,
+    extra: dict[str, str],
+    trace: bool,
+    optimise: str,
+) -> Path:
     files = {
         "lint.vlt": verilator.lint_file(),
         "top.v": design.verilog,
@@ -65,6 +78,7 @@ def _build(design: Design, harness: str, product: str, flags: list[str], *, trac
         "bench.h": (_SOURCES / "bench.h").read_text(),
         "streams.h": (_SOURCES / "streams.h").read_text(),
         harness: (_SOURCES / harness).read_text(),
+        **extra,
     }
     options = [
         *("--cc", "--exe", "--build", "--Mdir", "obj", "-o", f"../{product}"),

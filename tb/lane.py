@@ -4,7 +4,7 @@ import ctypes
 import operator
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from .beats import pack, unpack
+from .buffers import as_cycles, as_words
 from .harness import library, load
+from .models.cpp import Call, CppModel
 from .ports import TOP, Design, StreamPort, design_of
 
 _DONE, _SLICE, _STALLED, _MAX_CYCLES, _WITHDRAWN, _UNSTABLE, _FAILED = range(7)
@@ -40,6 +42,7 @@ class Lane:
     ----------
     component : the design, or what ``tb.ports.design_of`` made of it; its ports decide streams and plain ports.
     name : names the design in messages.
+    models : C++ models that run beside the design, each called every cycle (see ``tb.models.cpp``).
     trace : build the model with waves (slower; another entry of the cache).
     optimise : optimisation option of the C++ compiler.
 
@@ -47,14 +50,22 @@ class Lane:
     """
 
     def __init__(
-        self, component: wiring.Component | Design, *, name: str = TOP, trace: bool = False, optimise: str = "-O1"
+        self,
+        component: wiring.Component | Design,
+        *,
+        name: str = TOP,
+        models: Sequence[CppModel] = (),
+        trace: bool = False,
+        optimise: str = "-O1",
     ) -> None:
         self._design = design_of(component, name=name)
         self._trace = trace
-        self._library = load(library(self._design, trace=trace, optimise=optimise))
+        self._library = load(library(self._design, models=models, trace=trace, optimise=optimise))
         self._streams = _ordered(self._design)
         self._handle = ctypes.c_void_p(self._library.lane_new())
         self._close = weakref.finalize(self, self._library.lane_free, self._handle)
+        for index, model in enumerate(models):
+            model.attach(self._call_of(index))
         self.reset()
 
     @property
@@ -75,16 +86,22 @@ class Lane:
         """Hold reset for ``cycles``; drop all beats, queued or waiting; count cycles from 0 again."""
         self._check(self._library.lane_reset(self._handle, cycles))
 
-    def push(self, stream: str, beats: NDArray[Any] | Mapping[str, Any]) -> None:
+    def push(
+        self, stream: str, beats: NDArray[Any] | Mapping[str, Any], *, not_before: NDArray[Any] | None = None
+    ) -> None:
         """Queue beats on an input.
 
         ``beats`` is uint32 (n, words), or uint8 (n, bytes) with the payload's bytes little-endian, or a mapping of
-        the payload's fields to arrays as ``tb.beats.pack`` takes it. Raises ``ValueError`` on another shape or on
-        bits past the payload's width, ``TypeError`` on another type.
+        the payload's fields to arrays as ``tb.beats.pack`` takes it. ``not_before`` (n,) holds the cycle, counted
+        from the last reset, before which each beat is not offered; beats stay in order, and a run that waits for
+        such a cycle does not stall. Raises ``ValueError`` on another shape or on bits past the payload's width,
+        ``TypeError`` on another type.
         """
         index, port = self._find(stream, driven=True)
-        words = pack(port.payload.shape, beats) if isinstance(beats, Mapping) else _as_words(port, beats)
-        self._library.lane_push(self._handle, index, words.ctypes.data, words.size)
+        words = pack(port.payload.shape, beats) if isinstance(beats, Mapping) else as_words(port, beats)
+        cycles = None if not_before is None else as_cycles(port, not_before, len(words))
+        first = None if cycles is None else cycles.ctypes.data
+        self._library.lane_push(self._handle, index, words.ctypes.data, len(words), port.words, first)
 
     def pull(self, stream: str, count: int | None = None) -> NDArray[np.uint32]:
         """Take ``count`` beats (all by default) that an output has given: uint32 (n, words).
@@ -215,6 +232,23 @@ class Lane:
             )
         return "\n".join(lines)
 
+    def _call_of(self, index: int) -> Call:
+        """The way to the model of that index; it does not keep the lane alive by itself."""
+        lane = weakref.ref(self)
+
+        def call(operation: int, data: bytes) -> bytes:
+            if (owner := lane()) is None:
+                raise RuntimeError("Lane must be kept while its models are called")
+            answer, length = ctypes.c_void_p(), ctypes.c_uint64()
+            owner._check(
+                owner._library.lane_model_call(
+                    owner._handle, index, operation, data, len(data), ctypes.byref(answer), ctypes.byref(length)
+                )
+            )
+            return ctypes.string_at(answer, length.value) if length.value else b""
+
+        return call
+
     def _find(self, name: str, *, driven: bool | None = None) -> tuple[int, StreamPort]:
         stream = self._design.stream(name)
         if driven is not None and stream.driven != driven:
@@ -260,25 +294,3 @@ class Lane:
 def _ordered(design: Design) -> list[StreamPort]:
     """Streams in the order of the library's indices: inputs, then outputs."""
     return sorted(design.streams, key=lambda stream: not stream.driven)
-
-
-def _as_words(port: StreamPort, beats: NDArray[Any]) -> NDArray[np.uint32]:
-    """Contiguous uint32 (n, words) of ``beats``, checked against the stream's width."""
-    beats = np.asarray(beats)
-    if beats.dtype == np.uint8:
-        octets = -(-port.payload.width // 8)
-        if beats.ndim != 2 or beats.shape[1] not in (octets, port.words * 4):
-            raise ValueError(f"Beats of {port.name!r} must be bytes of shape (n, {octets}), not {beats.shape!r}")
-        padded = np.zeros((len(beats), port.words * 4), np.uint8)
-        padded[:, : beats.shape[1]] = beats
-        words = padded.view("<u4")
-    elif beats.dtype == np.uint32:
-        words = np.ascontiguousarray(beats)
-    else:
-        raise TypeError(f"Beats of {port.name!r} must be uint32 or uint8, not {beats.dtype!r}")
-    if words.ndim != 2 or words.shape[1] != port.words:
-        raise ValueError(f"Beats of {port.name!r} must be words of shape (n, {port.words}), not {words.shape!r}")
-    spare = port.payload.width % 32
-    if spare and (words[:, -1] >> np.uint32(spare)).any():
-        raise ValueError(f"Beats of {port.name!r} must fit {port.payload.width} bits, not have bits above them")
-    return words

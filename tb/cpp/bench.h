@@ -39,6 +39,20 @@ template <class T> void load(const T& port, uint32_t* words) {
     }
 }
 
+// `width` bits of a port, at most 64, from bit `offset` on.
+template <class T> uint64_t field(const T& port, int offset, int width) {
+    uint64_t value;
+    if constexpr (std::is_integral_v<T>) {
+        value = static_cast<uint64_t>(port) >> offset;
+    } else {
+        const int word = offset / 32, shift = offset % 32, last = (offset + width - 1) / 32;
+        value = port.data()[word] >> shift;
+        if (last > word) value |= static_cast<uint64_t>(port.data()[word + 1]) << (32 - shift);
+        if (last > word + 1) value |= static_cast<uint64_t>(port.data()[word + 2]) << (64 - shift);
+    }
+    return width < 64 ? value & ((uint64_t{1} << width) - 1) : value;
+}
+
 #include "lane_ports.h"
 
 }  // namespace

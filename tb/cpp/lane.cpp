@@ -2,6 +2,9 @@
 //
 // The generated lane_ports.h describes the ports as types (see tb/lane.py); everything else here is the same for
 // every model. A cycle is two evaluations: inputs settle with the clock low, then the clock rises.
+//
+// lane_models.h lists the C++ models that stand beside the design (see tb/models/cpp.py): each sees the settled
+// outputs of a cycle, and drives its inputs for the next one after the edge.
 
 #include <exception>
 #include <memory>
@@ -10,6 +13,7 @@
 #include <vector>
 
 #include "streams.h"
+#include "lane_models.h"
 
 #if LANE_TRACE_FST
 #include "verilated_fst_c.h"
@@ -31,6 +35,7 @@ namespace {
 
 template <class... P> std::tuple<Source<P>...> sources_of(Types<P...>);
 template <class... P> std::tuple<Sink<P>...> sinks_of(Types<P...>);
+template <class... M> std::tuple<M...> models_of(Types<M...>);
 
 struct Lane {
     std::unique_ptr<VerilatedContext> context{new VerilatedContext};
@@ -38,6 +43,7 @@ struct Lane {
     std::unique_ptr<Wave> wave;
     decltype(sources_of(Inputs{})) sources;
     decltype(sinks_of(Outputs{})) sinks;
+    decltype(models_of(Models{})) models;
     std::vector<Stream*> streams;  // inputs, then outputs
     uint64_t cycle = 0;
     uint64_t wave_time = 0;
@@ -45,6 +51,7 @@ struct Lane {
     int culprit = -1;
     bool record = false;
     std::string message;
+    std::vector<uint8_t> answer;  // of the model that was called last
 
     Lane() {
         context->traceEverOn(LANE_TRACE_FST || LANE_TRACE_VCD);
@@ -62,6 +69,9 @@ struct Lane {
     }
     template <class F> void each_sink(F f) {
         std::apply([&](auto&... each) { (f(each), ...); }, sinks);
+    }
+    template <class F> void each_model(F f) {
+        std::apply([&](auto&... each) { (f(each), ...); }, models);
     }
 
     template <bool kWave> void clock_low() {
@@ -84,6 +94,7 @@ struct Lane {
     void reset(uint64_t length) {
         each_source([&](auto& source) { source.reset(); });
         each_sink([&](auto& sink) { sink.reset(); });
+        each_model([&](auto& each) { each.reset(*model); });
         settle();
         set_reset(*model, 1);
         for (uint64_t i = 0; i < length; ++i) {
@@ -117,7 +128,7 @@ struct Lane {
     Status run(const uint64_t* until, bool drain, bool fixed, uint64_t end, uint64_t stall) {
         Status status = kSlice;
         while (cycle != end) {
-            each_source([&](auto& source) { source.template drive<kPauses>(*model); });
+            each_source([&](auto& source) { source.template drive<kPauses>(*model, cycle); });
             each_sink([&](auto& sink) { sink.template drive<kPauses>(*model); });
             clock_low<kWave>();
             bool moved = false;
@@ -131,17 +142,27 @@ struct Lane {
                 if (status != kSlice && culprit < 0) culprit = index;
                 ++index;
             });
+            each_model([&](auto& each) { each.sample(*model, cycle); });
             clock_high<kWave>();
+            each_model([&](auto& each) { each.drive(*model); });
             ++cycle;
             if (status != kSlice) return status;
             if (moved) {
                 quiet = 0;
                 if (!fixed && finished(until, drain)) return kDone;
+            } else if (waits_for_its_cycle()) {
+                quiet = 0;
             } else if (++quiet >= stall) {
                 return kStalled;
             }
         }
         return status;
+    }
+
+    bool waits_for_its_cycle() {
+        bool early = false;
+        each_source([&](auto& source) { early |= !source.offered && source.early(cycle); });
+        return early;
     }
 };
 
@@ -166,13 +187,24 @@ LANE_EXPORT int lane_reset(Lane* lane, uint64_t length) {
     return guarded(lane, [&] { return lane->reset(length), kDone; });
 }
 
-LANE_EXPORT void lane_push(Lane* lane, int index, const uint32_t* words, uint64_t count) {
+// `not_before`: for each of the `count` beats of `size` words the first cycle it may be offered in, or null.
+LANE_EXPORT void lane_push(
+    Lane* lane, int index, const uint32_t* words, uint64_t count, uint64_t size, const uint64_t* not_before
+) {
     Stream& stream = *lane->streams[index];
     if (stream.first > stream.waiting()) {
         stream.words.erase(stream.words.begin(), stream.words.begin() + stream.first);
+        if (!stream.not_before.empty()) {
+            stream.not_before.erase(stream.not_before.begin(), stream.not_before.begin() + stream.first / size);
+        }
         stream.first = 0;
     }
-    stream.words.insert(stream.words.end(), words, words + count);
+    if (not_before || !stream.not_before.empty()) {
+        stream.not_before.resize(stream.words.size() / size, 0);
+        if (not_before) stream.not_before.insert(stream.not_before.end(), not_before, not_before + count);
+        else stream.not_before.resize(stream.not_before.size() + count, 0);
+    }
+    stream.words.insert(stream.words.end(), words, words + count * size);
 }
 
 LANE_EXPORT void lane_pull(Lane* lane, int index, uint32_t* words, uint64_t count) {
@@ -241,6 +273,22 @@ LANE_EXPORT int lane_get(Lane* lane, int index, uint32_t* words) {
     return guarded(lane, [&] {
         lane->model->eval();
         get_plain(*lane->model, index, words);
+        return kDone;
+    });
+}
+
+// Calls an operation of a model; what it answers stays until the next call.
+LANE_EXPORT int lane_model_call(
+    Lane* lane, int index, int operation, const uint8_t* data, uint64_t size, const uint8_t** answer, uint64_t* length
+) {
+    return guarded(lane, [&] {
+        int at = 0;
+        lane->answer.clear();
+        lane->each_model([&](auto& each) {
+            if (at++ == index) each.call(operation, data, size, lane->answer);
+        });
+        *answer = lane->answer.data();
+        *length = lane->answer.size();
         return kDone;
     });
 }

@@ -29,6 +29,7 @@ struct Random {  // xorshift64*
 struct Stream {  // what Python asks of any stream, input or output
     std::vector<uint32_t> words;  // input: beats not yet taken; output: beats not yet pulled
     size_t first = 0;             // index of the first such word
+    std::vector<uint64_t> not_before;  // empty, or for each beat in `words` the first cycle it may be offered in
     std::vector<uint64_t> cycles;
     uint64_t transfers = 0;
     uint32_t pause = 0;  // chance of a pause in a cycle, in units of 2**-32
@@ -44,9 +45,9 @@ struct Stream {  // what Python asks of any stream, input or output
 template <class P> struct Source : Stream {  // an input of the design
     bool offered = false;
 
-    template <bool kPauses> void drive(Vtop& model) {
+    template <bool kPauses> void drive(Vtop& model, uint64_t cycle) {
         if (offered) return;
-        const bool ready_to_offer = first != words.size();
+        const bool ready_to_offer = first != words.size() && !early(cycle);
         if (ready_to_offer && !(kPauses && random.next() < pause)) {
             store(P::payload(model), &words[first]);
             P::set_valid(model, true);
@@ -67,16 +68,21 @@ template <class P> struct Source : Stream {  // an input of the design
         first += P::words;
         if (first == words.size()) {
             words.clear();
+            not_before.clear();
             first = 0;
         }
         transferred(cycle, record);
         return true;
+    }
+    bool early(uint64_t cycle) const {  // whether the next beat may not be offered yet
+        return !not_before.empty() && first != words.size() && not_before[first / P::words] > cycle;
     }
     void idle(Vtop& model) {
         if (!offered) P::set_valid(model, false);
     }
     void reset() {
         offered = false;
+        not_before.clear();
         words.clear();
         cycles.clear();
         first = transfers = 0;

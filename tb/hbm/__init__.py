@@ -1,0 +1,1 @@
+"""Running an HBM controller against the device model."""
