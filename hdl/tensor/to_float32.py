@@ -35,7 +35,7 @@ class ToFloat32(wiring.Component):
     result:      FP32, rounded to nearest even, subnormals kept, overflow to infinity; NaN is
                  0x7FC00000
 
-    Latency: `latency` cycles (3, deep 6; with significands one more). Throughput: one sum a cycle.
+    Latency: `latency` cycles (3, deep 7; with significands one more). Throughput: one sum a cycle.
     """
 
     def __init__(self, *, width: int, significand: bool, deep: bool = False):
@@ -64,7 +64,7 @@ class ToFloat32(wiring.Component):
     @staticmethod
     def latency_of(*, significand: bool, deep: bool = False) -> int:
         """`latency` with or without significands and deep."""
-        return 3 + significand + 3 * deep
+        return 3 + significand + 4 * deep
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -78,7 +78,7 @@ class ToFloat32(wiring.Component):
         else:
             m.d.comb += kept.eq(normalized << (_KEPT - len(normalized)))
         exponent = delay(m, exponent, len(registered), name="exponent")
-        late = len(registered) + self.significand + 2 * self.deep
+        late = len(registered) + self.significand + 3 * self.deep
         sign = delay(m, self.negative, late, name="sign")
         finite = self._round(m, sign, exponent, count, kept)
         nan, pos_inf, neg_inf = (
@@ -110,10 +110,11 @@ class ToFloat32(wiring.Component):
 
     def _round(self, m: Module, sign: Value, exponent: Value, count: Value, kept: Value) -> Signal:
         """FP32 bits of the normalized sum `kept`, whose top bit has the biased exponent `exponent - count`."""
+        leading, normalized = self._cut(m, exponent - count, "leading"), self._cut(m, kept, "normalized")
         below, is_subnormal, distance = Signal(signed(EXPONENT + 3)), Signal(), Signal(5)
-        m.d.comb += [below.eq(1 - exponent + count), is_subnormal.eq(below > 0)]
+        m.d.comb += [below.eq(1 - leading), is_subnormal.eq(below > 0)]
         m.d.comb += distance.eq(Mux(is_subnormal, Mux(below[5:].any(), 31, below), 0))
-        base, kept = self._cut(m, exponent - count, "base"), self._cut(m, kept, "kept")
+        base, kept = self._cut(m, leading, "base"), self._cut(m, normalized, "kept")
         subnormal, amount = self._cut(m, is_subnormal, "subnormal"), self._cut(m, distance, "amount")
         # The hidden bit, still there after the shift, adds one to the field; a carry out of the mantissa another.
         field = self._cut(m, Mux(subnormal, 0, base - 1)[:8], "field")
