@@ -85,9 +85,9 @@ def test_refresh(measured: Callable[..., dict], refresh: str, command: str | Non
 
 
 def test_load_decides_bandwidth_and_latency(measured: Callable[..., dict]) -> None:
-    low, high = (measured("--pattern", "stream", "--requests", "1500", "--load", load) for load in ("0.1", "0.5"))
+    low, high = (measured("--pattern", "stream", "--requests", "1500", "--load", load) for load in ("0.1", "0.3"))
     assert low["steady_fraction"] == pytest.approx(0.1, rel=0.05)
-    assert high["steady_fraction"] == pytest.approx(0.5, rel=0.05)
+    assert high["steady_fraction"] == pytest.approx(0.3, rel=0.05)
     assert low["latency_ns"]["p50"] <= high["latency_ns"]["p50"]
     assert low["unloaded_ns"] > 33.1
 
