@@ -143,8 +143,7 @@ def _timing(gen: Generation, name: str | None) -> TimingSet:
     """The set that a name or a file gives, or the generation's."""
     with user_errors():
         if name is None:
-            memory = gen.structure.hbm
-            return hbm.get(memory.timing_set).with_stack(memory.stack_gb[0])
+            return gen.structure.hbm.timing
         return hbm.load(name) if name.endswith(".toml") else hbm.get(name)
 
 

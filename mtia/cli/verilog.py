@@ -14,12 +14,11 @@ from amaranth.lib import wiring
 from hdl.emit import Emitted, emit
 from hdl.hbm.channel import Channel
 from hdl.hbm.memory_system import MemorySystem
-from hdl.hbm.pseudo_channel import PoolSizes
-from hdl.hbm.stack import Stack
+from hdl.hbm.stack import Stack, sizes_of
 from hdl.tensor.dot import DotProduct
 from hdl.tensor.engine import Engine
 from hdl.tensor.quantize import Quantizer
-from mtia import hbm
+from mtia import hbm_profiles
 from mtia.formats import MX_FORMATS
 from mtia.generations import GENERATIONS, PROFILES, Generation
 
@@ -36,10 +35,8 @@ def _quantizer(gen: Generation, profile: str) -> wiring.Component:
 
 
 def _hbm_channel(gen: Generation, profile: str) -> wiring.Component:
-    memory = gen.structure.hbm
-    timing = hbm.get(memory.timing_set).with_stack(memory.stack_gb[0])
-    small = PoolSizes(entries=16, lines=8, responses=16)
-    return Channel(timing=timing, sizes=small if profile == "fpga" else None)
+    small = sizes_of(hbm_profiles.profile("fpga"))
+    return Channel(timing=gen.structure.hbm.timing, sizes=small if profile == "fpga" else None)
 
 
 #: block -> what it is, and how to build it for a generation and profile
