@@ -45,8 +45,8 @@ STRIDE_TARGET, REFRESH_TARGET = 95.0, 4.0
 LOAD, P50_TARGET, P99_TARGET = 0.75, 45.0, 250.0
 #: times a client's rate, and per cent of the bound, for sums in the memory
 SUM_TARGET, SUM_BOUND_TARGET = 1.9, 86.0
-#: atoms that the client has under way, of which the best counts; cycles that the controller may add to a read
-CLIENT_WINDOWS, LATENCY_TARGET = (64, 128, 256), 8.0
+#: atoms of a client's batch, of which the best counts; cycles that the controller may add to a read
+CLIENT_BATCHES, LATENCY_TARGET = (64, 256, 1024), 8.0
 
 NOTES = [
     "one channel, both pseudo-channels, per-bank refresh unless said otherwise; pools of 64 reads and 64 writes a "
@@ -60,8 +60,11 @@ NOTES = [
     "with per-bank refresh",
     f"cost of refresh: over {REFRESH_INTERVALS} REFI, of which the first {100 * REFRESH_PART[0]:.0f} % do not count, "
     "because a refresh may be owed for eight",
-    "sums: FP32 into atoms in the order of addresses, pseudo-channel 0 alone; the client reads, adds in no time, and "
-    f"writes back, with {', '.join(map(str, CLIENT_WINDOWS))} atoms under way, of which the best counts",
+    "sums: FP32 into atoms in the order of addresses, pseudo-channel 0 alone, until the last one is in the memory; a "
+    "client that receives writes each contribution to the memory as it comes, reads it and the destination, and writes "
+    "the sum: 4 column commands an atom; one with the data at hand reads and writes: 2, as the memory itself. Clients "
+    f"add in no time and work through batches of {', '.join(map(str, CLIENT_BATCHES))} atoms, of which the best "
+    f"counts; one with the buffers of the memory's own unit, {CLIENT_BATCHES[0]} atoms, is named too",
 ]
 
 
@@ -211,16 +214,24 @@ def sums(session: Session, atoms: int = SUMS) -> list[Figure]:
     """Sums that the memory does itself, against a client's and against their bound."""
     run = SumRun(session.sibling(session.refresh).run, session.timing, atoms)
     near = run.near_memory()
-    client = {window: run.client(window) for window in CLIENT_WINDOWS}
-    best = max(client, key=lambda window: client[window])
+    receiver = [run.receiver(batch) for batch in CLIENT_BATCHES]
+    holder = [run.holder(batch) for batch in CLIENT_BATCHES]
     limit = batch_efficiency(session.timing, 2 * WINDOW) / 2
+
+    def told(rates: list[float]) -> str:
+        return f"{near:.3f} atoms a cycle, client " + ", ".join(f"{rate:.3f}" for rate in rates)
+
     return [
         Figure(
-            what="sum, against a client's",
-            value=near / client[best],
+            what="sum, against a client that receives",
+            value=near / max(receiver),
             unit="times",
             target=SUM_TARGET,
-            note=f"{near:.3f} atoms a cycle, client {', '.join(f'{rate:.3f}' for rate in client.values())}",
+            note=told(receiver),
+        ),
+        Figure(what="sum, against one with equal buffers", value=near / receiver[0], unit="times"),
+        Figure(
+            what="sum, against one with the data at hand", value=near / max(holder), unit="times", note=told(holder)
         ),
         Figure(
             what="sum, of its bound",

@@ -1,4 +1,4 @@
-"""The benchmark of the HBM channel: its bounds, its figures, and the client that sums by itself."""
+"""The benchmark of the HBM channel: its bounds, its figures, and the clients that sum by themselves."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -108,13 +108,32 @@ def test_all_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.sim
-def test_both_ways_of_summing() -> None:
+def test_ways_of_summing() -> None:
     """On the small channel: each leaves the golden memory's numbers, or it raises."""
     session = run_hbm_session.Session(TINY, controller=tiny_design())
     run = bench.SumRun(session.run, TINY, 300)
-    near, narrow, wide = run.near_memory(), run.client(1), run.client(16)
-    assert 0 < narrow < wide < 0.5
-    assert 0 < near < 0.5
+    for client, commands in ((run.receiver, 4), (run.holder, 2)):
+        narrow, wide = client(1), client(16)
+        assert 0 < narrow < wide < 1 / commands
+    assert 0 < run.near_memory() < 0.5
+
+
+@pytest.mark.sim
+def test_commands_of_each_way() -> None:
+    """Four column commands an atom for a client that receives, two for the others."""
+    session = run_hbm_session.Session(TINY, controller=tiny_design())
+    run = bench.SumRun(session.run, TINY, 100)
+    for way, reads in ((run.near_memory, 1), (lambda: run.receiver(16), 2), (lambda: run.holder(16), 1)):
+        way()
+        counts = session.run.device.counts()[0]  # since the reset that each way begins with
+        assert (counts["RD"], counts["WR"]) == (100 * reads, 100 * reads)
+
+
+@pytest.mark.sim
+def test_more_atoms_than_tags() -> None:
+    session = run_hbm_session.Session(TINY, controller=tiny_design())
+    with pytest.raises(ValueError, match="Atoms must be a quarter of the port's tags at most, not 20000"):
+        bench.SumRun(session.run, TINY, 20_000)
 
 
 @pytest.mark.sim
