@@ -17,9 +17,8 @@ Every step can be undone, so no two words of a channel are equal (it has fewer t
 of channel 0 is 0x92CA2F0E. Check bits of unwritten atoms are those of this data.
 """
 
-import enum
+import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,53 +26,16 @@ from numpy.typing import ArrayLike, NDArray
 from mtia.hbm_map import AddressMap
 from mtia.hbm_organization import Organization
 from mtia.hbm_timing import TimingSet
-from mtia.near_memory import ATOM_BYTES, ReduceFormat, ReduceKind
+from mtia.near_memory import ATOM_BYTES, TREE_FIELDS, TREE_SLOTS, ReduceFormat, ReduceKind
 
 from . import near_memory
 from .hbm_map import Addresses, decode
+from .hbm_port import FULL_MASK, Op, Request, Response, Status, check_request
 
-#: byte enables that enable all
-FULL_MASK = (1 << ATOM_BYTES) - 1
+__all__ = ["FULL_MASK", "Memory", "Op", "Request", "Response", "Status", "atom_number", "default_words"]
+
 Mask = NDArray[np.bool_]
 _WORDS = ATOM_BYTES // 4
-
-
-class Op(enum.IntEnum):
-    """What a request asks of an atom."""
-
-    RD = 0
-    WR = 1
-    RED = 2
-
-
-class Status(enum.IntEnum):
-    """How a request ended."""
-
-    OK = 0
-    CORRECTED = 1  #: a flipped bit was corrected; a memory without faults never says so
-    POISON = 2
-    UNCORRECTABLE = 3
-    ADDRESS = 4  #: beyond the capacity
-
-
-class Request(NamedTuple):
-    """A request of the memory port; kind and format are those of a RED, data and mask not of a RD."""
-
-    op: Op
-    address: int
-    tag: int = 0
-    data: bytes = bytes(ATOM_BYTES)
-    mask: int = FULL_MASK  #: bit i enables byte i
-    kind: ReduceKind = ReduceKind.COPY
-    format: ReduceFormat = ReduceFormat.FP32
-
-
-class Response(NamedTuple):
-    """The answer to a request; data is None where the port does not promise any."""
-
-    tag: int
-    status: Status
-    data: bytes | None
 
 
 def default_words(numbers: ArrayLike, *, channel: int = 0) -> NDArray[np.uint32]:
@@ -177,14 +139,51 @@ class Memory:
         for chosen in _rounds(slots):
             self._reduce(slots[chosen], kind, format, operands[chosen], enabled[chosen])
 
+    def tree(
+        self, address: int, kind: ReduceKind, format: ReduceFormat, *, first: int, stride: int, slots: int
+    ) -> None:
+        """Puts into an atom what `golden.near_memory.tree` makes of the atoms at `first`, `first + stride`, ...
+
+        The atom is whole afterwards, whatever it was, or poison where one of the slots is lost. Raises
+        ValueError for COPY, and for a number of slots that is not 1 to `mtia.near_memory.TREE_SLOTS`.
+        """
+        if not 1 <= slots <= TREE_SLOTS:
+            raise ValueError(f"Slots must be in 1 to {TREE_SLOTS}, not {slots!r}")
+        where = self._slots(first + stride * np.arange(slots))
+        lost = bool((self._status[where] != Status.OK).any())
+        result = near_memory.tree(kind, format, self._data[where][:, None])[0]
+        target = self._slots(address)
+        self._data[target] = result
+        self._status[target] = Status.POISON if lost else Status.OK
+
     def replay(self, requests: Sequence[Request]) -> list[Response]:
         """What the port answers to requests, which change the memory in this order; one response for each.
 
-        An address beyond the capacity is answered with ADDRESS and changes nothing. Raises ValueError
-        for an unknown op, kind or format, data that is not 32 bytes, or a mask of more than 32 bits.
+        An address beyond the capacity is answered with ADDRESS and changes nothing; so is a TREE that has
+        no slot or too many. Raises ValueError for an unknown op, kind or format, a TREE of COPY, data that
+        is not 32 bytes, or a mask of more than 32 bits.
         """
         for index, request in enumerate(requests):
-            _check_request(index, request)
+            check_request(index, request)
+        answers: list[Response] = []
+        for is_tree, group in itertools.groupby(requests, lambda request: request.op == Op.TREE):
+            part = list(group)
+            answers += map(self._replay_tree, part) if is_tree else self._replay(part)
+        return answers
+
+    def _replay_tree(self, request: Request) -> Response:
+        values, at = {}, 0
+        for name, size in TREE_FIELDS.items():
+            values[name] = int.from_bytes(request.data[at : at + size], "little")
+            at += size
+        last = values["first"] + values["stride"] * (values["slots"] - 1)
+        if max(last, request.address) >= self.atoms or not 1 <= values["slots"] <= TREE_SLOTS:
+            return Response(request.tag, Status.ADDRESS, None)
+        self.tree(request.address, request.kind, request.format, **values)
+        return Response(request.tag, Status.OK, None)
+
+    def _replay(self, requests: Sequence[Request]) -> list[Response]:
+        """As `replay`, of requests that each change one atom and look at no other."""
         known = [index for index, request in enumerate(requests) if request.address < self.atoms]
         answers = [Response(request.tag, Status.ADDRESS, None) for request in requests]
         if not known:
@@ -269,19 +268,6 @@ class Memory:
         for one in np.unique(channel).tolist():
             words[channel == one] = default_words(number[channel == one], channel=one)
         return words.view(np.uint8)
-
-
-def _check_request(index: int, request: Request) -> None:
-    if request.op not in list(Op):
-        raise ValueError(f"op of request {index} must be RD, WR or RED, not {request.op!r}")
-    if request.address < 0:
-        raise ValueError(f"address of request {index} must be at least 0, not {request.address!r}")
-    if len(request.data) != ATOM_BYTES:
-        raise ValueError(f"data of request {index} must be {ATOM_BYTES} bytes, not {len(request.data)!r}")
-    if not 0 <= request.mask <= FULL_MASK:
-        raise ValueError(f"mask of request {index} must be of {ATOM_BYTES} bits, not {request.mask!r}")
-    if request.op == Op.RED and (request.kind not in list(ReduceKind) or request.format not in list(ReduceFormat)):
-        raise ValueError(f"kind and format of request {index} must be known, not {request.kind!r}, {request.format!r}")
 
 
 def _rounds(keys: Addresses) -> Iterator[Addresses]:

@@ -14,6 +14,12 @@ ATOM_BYTES = 32
 #: byte of an MX operand that holds the scale
 SCALE_BYTE = 31
 
+#: most slots of an ordered reduction
+TREE_SLOTS = 128
+#: fields of the operand of an ordered reduction, little-endian from byte 0 on: name -> bytes. `first` is the address
+#: of slot 0 and `stride` the distance from a slot to the next, both in atoms of the pseudo-channel.
+TREE_FIELDS = {"first": 8, "stride": 8, "slots": 2}
+
 
 class ReduceKind(enum.IntEnum):
     """What happens to a number in memory."""
@@ -68,3 +74,16 @@ class ReduceFormat(enum.IntEnum):
     def lanes(self) -> int:
         """Numbers in an atom."""
         return 8 * ATOM_BYTES // self.memory.width
+
+
+def tree_operand(*, first: int, stride: int, slots: int) -> bytes:
+    """Operand of an ordered reduction: 32 bytes, those behind `TREE_FIELDS` 0.
+
+    ValueError for a number below 0, and for one that its field does not hold.
+    """
+    values = {"first": first, "stride": stride, "slots": slots}
+    for name, size in TREE_FIELDS.items():
+        if not 0 <= values[name] < 1 << 8 * size:
+            raise ValueError(f"{name} must fit {size} bytes, not {values[name]!r}")
+    fields = (values[name].to_bytes(size, "little") for name, size in TREE_FIELDS.items())
+    return b"".join(fields).ljust(ATOM_BYTES, b"\0")

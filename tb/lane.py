@@ -4,7 +4,7 @@ import ctypes
 import operator
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,8 @@ class Lane:
         pauses: Mapping[str, float] | None = None,
         seed: int = 1,
         record: bool = False,
+        watch: Callable[[], None] | None = None,
+        every: int = _SLICE_CYCLES,
     ) -> int:
         """Advance the clock; returns the cycles run.
 
@@ -151,6 +153,7 @@ class Lane:
             random bits.
         seed : decides the pauses.
         record : keep the cycle number of each transfer for ``transfer_cycles``.
+        watch, every : called after each so many cycles, for progress and the like; it may look, and end a trace.
 
         Raises ``SimulationError`` with the state of every stream when the run stalls, runs out of cycles, an
         assertion fails, or (watched where there are pauses or waves) an output withdraws its valid or changes its
@@ -166,8 +169,10 @@ class Lane:
         stall = (1 << 63) if fixed else stall_cycles
         status = _SLICE
         while status == _SLICE and self.cycles < end:
-            limit = min(end, self.cycles + _SLICE_CYCLES)
+            limit = min(end, self.cycles + every)
             status = self._library.lane_run(self._handle, needs, drain, fixed, limit, stall)
+            if watch is not None:
+                watch()
         if status == _SLICE and not fixed:
             status = _MAX_CYCLES
         if status not in (_DONE, _SLICE):

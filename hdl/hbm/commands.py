@@ -34,6 +34,7 @@ class MemoryOp(enum.Enum, shape=2):
     RD = 0
     WR = 1
     RED = 2
+    TREE = 3
 
 
 class Status(enum.Enum, shape=3):
@@ -128,6 +129,14 @@ class Geometry:
             "bank_group": group[: self.group_bits],
             "sid": group[self.group_bits :],
         }
+
+    def column_groups(self, *, by_sid: bool) -> int:
+        """Groups of banks whose column commands follow each other more slowly: of all SIDs, or of each."""
+        return self.bank_groups * (self.sids if by_sid else 1)
+
+    def column_group(self, index: Value, *, by_sid: bool) -> Value:
+        """Which of `column_groups` the bank of an index is in."""
+        return index[self.bank_bits :] if by_sid else self.split(index)["bank_group"]
 
     def activate(self) -> data.StructLayout:
         """Type of the ACT slot."""

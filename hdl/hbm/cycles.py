@@ -67,6 +67,11 @@ class Cycles:
         if max(self.rcd_read, self.rcd_write) > self.ras:
             raise ValueError(f"ras must be at least rcd_read and rcd_write, not {self.ras!r}")
 
+    @property
+    def sids_alternate(self) -> bool:
+        """Whether a column command of another SID may follow in the next cycle."""
+        return self.ccd_sid <= 1
+
     @classmethod
     def of(cls, timing: TimingSet, *, pc: int) -> "Cycles":
         """The distances that a timing set asks of pseudo-channel `pc` (0 or 1)."""

@@ -17,12 +17,13 @@ class ColumnLimits(wiring.Component):
     read_blocked, write_blocked: groups that take none of the kind now
     sid: SID of the last column command; sid_only: no other SID may have one of its kind now
 
-    tCCD_L and tWTR_L hold within a group of one SID; here for groups of equal number in all SIDs.
+    tCCD_L and tWTR_L hold within a group of one SID; here for groups of equal number in all SIDs, but
+    where SIDs may follow each other at once (tCCD_R of a burst) their groups are told apart.
     """
 
     def __init__(self, *, geometry: Geometry, cycles: Cycles):
         self._geometry, self._cycles = geometry, cycles
-        groups = geometry.bank_groups
+        groups = geometry.column_groups(by_sid=cycles.sids_alternate)
         super().__init__(
             {
                 "read": In(1),
@@ -49,7 +50,7 @@ class ColumnLimits(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        c, fields = self.cycles, self.geometry.split(self.index)
+        c, sid = self.cycles, self.geometry.split(self.index)["sid"]
         issued = Signal()
         m.d.comb += [
             issued.eq(self.read | self.write),
@@ -58,10 +59,10 @@ class ColumnLimits(wiring.Component):
             self.sid_only.eq(~timer(m, "to_sid", [(issued, c.ccd_sid)])),
         ]
         with m.If(issued):
-            m.d.sync += self.sid.eq(fields["sid"])
-        for group in range(self.geometry.bank_groups):
+            m.d.sync += self.sid.eq(sid)
+        for group in range(len(self.read_blocked)):
             mine = Signal(name=f"group_{group}")
-            m.d.comb += mine.eq(fields["bank_group"] == group)
+            m.d.comb += mine.eq(self.geometry.column_group(self.index, by_sid=c.sids_alternate) == group)
             reads = [(self.read & mine, c.ccd_long), (self.write & mine, c.write_to_read_long)]
             writes = [(self.write & mine, c.ccd_long)]
             m.d.comb += [
@@ -76,7 +77,8 @@ class RowLimits(wiring.Component):
 
     activate, refresh: an ACT, a REFPB or RFMPB is issued, of the bank `index`
     can_activate: an ACT may be issued now; act_blocked: but not in these groups, of all SIDs
-    can_refresh: a REFPB or RFMPB may be issued now; quiet: and no ACT for some cycles, by tFAW
+    can_refresh: a REFPB or RFMPB may be issued now; quiet, calm: and no ACT for some cycles, by tFAW:
+        a third of it, a sixth
 
     The window of tFAW is that of the pseudo-channel; where it is a SID's it is never shorter.
     """
@@ -92,6 +94,7 @@ class RowLimits(wiring.Component):
                 "act_blocked": Out(geometry.bank_groups),
                 "can_refresh": Out(1),
                 "quiet": Out(1),
+                "calm": Out(1),
             }
         )
 
@@ -116,9 +119,10 @@ class RowLimits(wiring.Component):
             history.eq(Cat(self.activate, history)),
             recent.eq(recent + self.activate - history[-1]),
         ]
-        # four ACTs in the window, of which the oldest is in it for another third of it at least
+        # four ACTs in the window, of which the oldest is in it for another third, or sixth, of it at least
         m.d.comb += [
             self.quiet.eq((recent == 4) & (history[c.faw * 2 // 3 :] == 0)),
+            self.calm.eq((recent == 4) & (history[c.faw * 5 // 6 :] == 0)),
             self.can_activate.eq(spaced & (recent < 4)),
             self.can_refresh.eq(
                 timer(m, "to_refresh", [(self.activate, c.act_to_refresh), (self.refresh, c.refresh_gap)])

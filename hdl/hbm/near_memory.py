@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
 from ..core.checks import require_int, stream_in
+from ..core.clock_gate import ClockGated
 from .commands import Geometry
-from .port import DATA_BITS, MASK_BITS, fetch_layout, store_layout, update_layout
+from .port import DATA_BITS, MASK_BITS, fetch_layout, result_layout, store_layout, update_layout
 from .reduce_format import ReduceFormat, ReduceKind
 from .reduce_lanes import ReduceLanes
 from .select import RoundRobin, index_of, lowest, read
@@ -20,7 +21,8 @@ class NearMemory(wiring.Component):
     updates of the atom are applied in the line, in the order in which they come, each as if it had
     been read and written by itself. The atom is written back when lines run short, when no update
     has come for `window` cycles, or when a request for the atom waits. An atom that could not be
-    read is written back as poison.
+    read is written back as poison. An update with `tree` takes a line as well, which waits for a result
+    instead of being fetched.
 
     Latency: that of the memory and `latency` cycles to the atom's new value. Throughput: an update
     a cycle of different atoms; one of the same atom every `latency` + 2 cycles.
@@ -33,6 +35,8 @@ class NearMemory(wiring.Component):
     -------
     update : stream of updates, taken when it has a line.
     lookup, holds : whether a line holds that atom; waits : a request for it waits, so write it back.
+    line : which an update takes. sealed : all slots of the last `tree` are accepted; until then its own line is held
+        from none of them. result : stream of `result_layout`.
     fetch : {valid, place, line} a read asked for; fetched: it is accepted.
     store : {valid, place, poison, data} a write asked for; stored: it is accepted.
     data : {valid, line, bad, data} an atom that was fetched; bad: it could not be read.
@@ -50,6 +54,9 @@ class NearMemory(wiring.Component):
                 "lookup": In(geometry.place()),
                 "holds": Out(1),
                 "waits": In(1),
+                "line": Out(line),
+                "sealed": In(1),
+                "result": stream_in(result_layout(lines)),
                 "fetch": Out(fetch_layout(geometry, lines)),
                 "fetch_valid": Out(1),
                 "fetched": In(1),
@@ -84,10 +91,11 @@ class NearMemory(wiring.Component):
         places = [Signal(self.geometry.place(), name=f"place_{i}", reset_less=True) for i in range(n)]
         free, same, allocated, combined = Signal(n), Signal(n), Signal(n), Signal(n)
         held, freed, fetched, left = Signal(n), Signal(n), Signal(n), Signal(n)
+        hidden, by_tree, tree = Signal(n), Signal(n), self.update.payload.tree
         for i, place in enumerate(places):
             m.d.comb += [
                 same[i].eq(used[i] & (place.as_value() == self.update.payload.place.as_value())),
-                held[i].eq(used[i] & (place.as_value() == self.lookup.as_value())),
+                held[i].eq(used[i] & ~hidden[i] & (place.as_value() == self.lookup.as_value())),
             ]
             with m.If(allocated[i]):
                 m.d.sync += place.eq(self.update.payload.place)
@@ -97,11 +105,16 @@ class NearMemory(wiring.Component):
             self.holds.eq(held.any()),
             self.idle.eq(used == 0),
             self.combined.eq(combined.any()),
-            is_combined.eq((same & ready).any() & ~self.data.valid),
+            is_combined.eq((same & ready).any() & ~self.data.valid & ~tree),
             self.update.ready.eq(Mux(same.any(), is_combined, ~used.all())),
             allocated.eq(Mux(self.update.valid & ~same.any(), free, 0)),
             combined.eq(Mux(self.update.valid & is_combined, same, 0)),
+            by_tree.eq(Mux(tree, allocated, 0)),
         ]
+        with m.If(by_tree.any()):
+            m.d.sync += hidden.eq(by_tree)
+        with m.Elif(self.sealed):
+            m.d.sync += hidden.eq(0)
         m.submodules.values = values = memory.Memory(shape=1 + DATA_BITS, depth=n, init=[])
         changed = self._change(m, values, free=free, combined=combined)
         self._fetch(m, places, fetching=fetching, fetched=fetched)
@@ -110,17 +123,17 @@ class NearMemory(wiring.Component):
         )
         m.d.sync += [
             used.eq((used | allocated) & ~freed),
-            fetching.eq((fetching | allocated) & ~fetched),
+            fetching.eq((fetching | (allocated & ~by_tree)) & ~fetched),
             ready.eq((ready & ~combined & ~left) | changed),
         ]
         return m
 
     def _change(self, m: Module, values: memory.Memory, *, free: Signal, combined: Signal) -> Signal:
-        """Apply updates to atoms that come from memory or lie in a line; returns the lines that get a new value."""
+        """Apply updates to atoms from memory or in a line, and take results; returns the lines with new values."""
         line_bits = len(self.data.line)
         update = data.StructLayout({"kind": ReduceKind, "format": ReduceFormat, "mask": MASK_BITS, "data": DATA_BITS})
         m.submodules.operands = operands = memory.Memory(shape=update.size, depth=self.lines, init=[])
-        m.submodules.lanes = lanes = ReduceLanes(token_bits=1 + line_bits)
+        m.submodules.lanes = lanes = ClockGated(ReduceLanes(token_bits=1 + line_bits))
         new, waiting = Signal(update), Signal(update)
         keep, recall = operands.write_port(), operands.read_port()
         put, get = values.write_port(), values.read_port()
@@ -128,7 +141,8 @@ class NearMemory(wiring.Component):
         m.d.comb += [
             *(new[name].eq(payload[name]) for name in ("kind", "format", "mask", "data")),
             keep.en.eq(self.update.valid & self.update.ready & ~combined.any()),
-            keep.addr.eq(index_of(m, free, name="free_line")),
+            self.line.eq(index_of(m, free, name="free_line")),
+            keep.addr.eq(self.line),
             keep.data.eq(new),
             recall.addr.eq(self.data.line),
             get.addr.eq(combined_line),
@@ -143,13 +157,17 @@ class NearMemory(wiring.Component):
             lanes.i.memory.eq(Mux(is_combined, get.data[:DATA_BITS], fetched.data)),
             lanes.i.token.eq(Cat(line, Mux(is_combined, get.data[-1], fetched.bad))),
         ]
-        valid = delay(m, is_combined | fetched.valid, lanes.latency, name="changed", reset_less=False)
-        changed = Signal(self.lines)
+        under_way = Signal(ReduceLanes.latency)
+        m.d.sync += under_way.eq(Cat(is_combined | fetched.valid, under_way))
+        m.d.comb += lanes.awake.eq(is_combined | fetched.valid | (under_way != 0))
+        valid = under_way[-1]
+        changed, result = Signal(self.lines), self.result.payload
         m.d.comb += [
-            put.en.eq(valid),
-            put.addr.eq(lanes.o.token[:line_bits]),
-            put.data.eq(Cat(lanes.o.result, lanes.o.token[line_bits])),
-            changed.eq(Mux(valid, 1 << lanes.o.token[:line_bits], 0)),
+            self.result.ready.eq(~valid),
+            put.en.eq(valid | self.result.valid),
+            put.addr.eq(Mux(valid, lanes.o.token[:line_bits], result.line)),
+            put.data.eq(Mux(valid, Cat(lanes.o.result, lanes.o.token[line_bits]), Cat(result.data, result.bad))),
+            changed.eq(Mux(put.en, 1 << put.addr, 0)),
         ]
         return changed
 

@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.arith import sum_tree
-from ..core.checks import require_int
+from ..core.checks import require_bool, require_int
 from .age import AgeOrder
 from .commands import Geometry
 from .select import bit_of, index_of, lowest, read
@@ -25,11 +25,13 @@ class Pool(wiring.Component):
     the oldest whose command is allowed now. Hits go before others that are younger, so a request
     may be passed any number of times; one that has waited for two `tick` goes before all that have
     not, and if it is a miss the pool names it as `stale`, one after the other. Hits of another SID
-    than the last command's are passed by at most 63 commands.
+    than the last command's are passed by at most 63 commands, and by none that has to wait for its
+    own group while no hit of its SID is in another one.
 
     Parameters
     ----------
     geometry : address fields. entries : requests that fit, at least 2.
+    by_sid : column commands of any SID may follow each other; groups are those of each SID.
 
     Members
     -------
@@ -48,8 +50,9 @@ class Pool(wiring.Component):
     level, full : entries; no place is left.
     """
 
-    def __init__(self, *, geometry: Geometry, entries: int):
+    def __init__(self, *, geometry: Geometry, entries: int, by_sid: bool = False):
         self._geometry = geometry
+        self._by_sid = require_bool("Pool by SID", by_sid)
         self._entries = require_int("Pool entries", entries, low=2)
         place = geometry.place()
         offer = data.StructLayout({"valid": 1, "index": geometry.index_bits, "row": geometry.row_bits})
@@ -65,7 +68,7 @@ class Pool(wiring.Component):
                 "closed_all": In(1),
                 "held": In(data.StructLayout({"valid": 1, "index": geometry.index_bits})),
                 "found": Out(range(entries + 1)),
-                "group_blocked": In(geometry.bank_groups),
+                "group_blocked": In(geometry.column_groups(by_sid=by_sid)),
                 "sid": In(geometry.sid_bits),
                 "sid_only": In(1),
                 "can_activate": In(1 << geometry.index_bits),
@@ -89,6 +92,11 @@ class Pool(wiring.Component):
     def entries(self) -> int:
         """Requests that fit."""
         return self._entries
+
+    @property
+    def by_sid(self) -> bool:
+        """Whether column commands of any SID may follow each other."""
+        return self._by_sid
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -145,61 +153,87 @@ class Pool(wiring.Component):
         ]
 
     def _offer_column(self, m: Module, places: list[data.View], *, hit: Signal, late: Signal, age: AgeOrder) -> None:
-        """The oldest hit: a late one, else of the fullest groups of the last SID, else of that SID, else any."""
-        n = self.entries
+        """The column command of the oldest of the hits that go first now."""
+        n, g = self.entries, self.geometry
         served, near = Signal(n), Signal(n)
-        groups = [Signal(n, name=f"group_{group}") for group in range(self.geometry.bank_groups)]
+        groups = [Signal(n, name=f"group_{group}") for group in range(len(self.group_blocked))]
         for i, place in enumerate(places):
-            fields = self.geometry.split(place.index)
+            group = g.column_group(place.index, by_sid=self.by_sid)
             m.d.comb += [
                 served[i].eq(hit[i] & ~(self.held.valid & (place.index == self.held.index))),
-                near[i].eq(fields["sid"] == self.sid),
-                *(members[i].eq(fields["bank_group"] == group) for group, members in enumerate(groups)),
+                near[i].eq(1 if self.by_sid else g.split(place.index)["sid"] == self.sid),
+                *(members[i].eq(group == number) for number, members in enumerate(groups)),
             ]
-        free, fullest = Signal(n), Signal(n)
-        m.d.comb += free.eq(~self._members(groups, self.group_blocked))
-        m.d.comb += fullest.eq(self._members(groups, self._fullest(m, groups, served & near)))
-        first, near_allowed, best = Signal(n), Signal(n), Signal(n)
-        allowed, choice, far, chosen = Signal(n), Signal(n), Signal(n), Signal(n)
-        passed = Signal(_PASSES)  # column commands since a hit of another SID waits
-        with m.If((far == 0) | (self.take & (age.oldest[0] & far).any())):
-            m.d.sync += passed.eq(0)
-        with m.Elif(self.take & ~passed.all()):
-            m.d.sync += passed.eq(passed + 1)
         m.d.comb += [
-            allowed.eq(served & free & (near | ~self.sid_only.replicate(n))),
-            near_allowed.eq(allowed & near),
-            first.eq(allowed & late),
-            best.eq(near_allowed & fullest),
-            far.eq(served & ~near),
-            chosen.eq(Mux(first != 0, first, Mux(best != 0, best, Mux(near_allowed != 0, near_allowed, allowed)))),
-            # another SID's turn: its commands may go after a cycle without one of the last SID's
-            choice.eq(Mux(passed.all(), allowed & far, chosen)),
-            age.choice[0].eq(choice),
-            self.column.valid.eq(choice != 0),
+            age.choice[0].eq(self._choose(m, groups, served=served, near=near, late=late, first=age.oldest[0])),
+            self.column.valid.eq(age.choice[0] != 0),
             self.column.place.eq(read(m, age.oldest[0], places, name="column_place")),
             self.column_slot.eq(index_of(m, age.oldest[0], name="column_index")),
         ]
+
+    def _choose(
+        self, m: Module, groups: list[Signal], *, served: Signal, near: Signal, late: Signal, first: Value
+    ) -> Signal:
+        """Late hits, else those of the fullest groups of the last SID, else of that SID, else all that may go."""
+        n = self.entries
+        free, fullest, lone = Signal(n), Signal(n), Signal()
+        allowed, near_allowed, far, far_allowed, choice = (
+            Signal(n, name=name) for name in ("allowed", "near_allowed", "far", "far_allowed", "choice")
+        )
+        counts = self._counts(m, groups, served & near)
+        m.d.comb += [
+            free.eq(~self._members(groups, self.group_blocked)),
+            fullest.eq(self._members(groups, self._fullest(m, counts))),
+            far.eq(served & ~near),
+            lone.eq(self._at_most_one(m, [count.any() for count in counts], name="near_groups")),
+            allowed.eq(served & free & (near | ~self.sid_only.replicate(n))),
+            near_allowed.eq(allowed & near),
+            far_allowed.eq(allowed & far),
+            choice.eq(allowed),
+        ]
+        passed, leaves = Signal(_PASSES), Signal()  # column commands since a hit of another SID waits
+        with m.If((far == 0) | (self.take & (first & far).any())):
+            m.d.sync += passed.eq(0)
+        with m.Elif(self.take & ~passed.all()):
+            m.d.sync += passed.eq(passed + 1)
+        # what is left in one group would lose a cycle for each command, and a change of SID loses one in all
+        far_alone = self._at_most_one(m, [(far & members).any() for members in groups], name="far_groups")
+        m.d.comb += leaves.eq(lone & ~far_alone & (far_allowed != 0))
+        for chosen in (near_allowed, near_allowed & fullest, Mux(leaves, far_allowed, 0), allowed & late):
+            with m.If(chosen != 0):
+                m.d.comb += choice.eq(chosen)
+        with m.If(passed.all()):  # its commands may go after a cycle without one of the last SID's
+            m.d.comb += choice.eq(far_allowed)
+        return choice
+
+    def _at_most_one(self, m: Module, bits: list[Value], *, name: str) -> Value:
+        found = Signal(len(bits), name=name)
+        m.d.comb += found.eq(Cat(bits))
+        return (found ^ lowest(found)) == 0
 
     def _members(self, groups: list[Signal], chosen: Value) -> Value:
         """The entries of the groups that `chosen` has a bit for."""
         terms = [members & chosen[group].replicate(self.entries) for group, members in enumerate(groups)]
         return functools.reduce(operator.or_, terms)
 
-    def _fullest(self, m: Module, groups: list[Signal], served: Value) -> Signal:
-        """The groups with the most hits among those not blocked, a cycle late: the groups have to alternate."""
+    def _counts(self, m: Module, groups: list[Signal], served: Value) -> list[Signal]:
+        """Hits of each group, a cycle late."""
         counts = []
         for group, members in enumerate(groups):
             count = Signal(range(self.entries + 1), name=f"hits_of_{group}", reset_less=True)
             hits = Signal(self.entries, name=f"served_of_{group}")
             m.d.comb += hits.eq(served & members)
             m.d.sync += count.eq(sum_tree(m, list(hits), name=f"hits_tree_{group}"))
-            usable = Signal.like(count, name=f"usable_of_{group}")
-            m.d.comb += usable.eq(Mux(self.group_blocked[group], 0, count))
-            counts.append(usable)
-        fullest = Signal(len(groups))
-        for group, mine in enumerate(counts):
-            m.d.comb += fullest[group].eq(Cat(mine >= other for other in counts).all())
+            counts.append(count)
+        return counts
+
+    def _fullest(self, m: Module, counts: list[Signal]) -> Signal:
+        """The groups with the most hits among those not blocked: the groups have to alternate."""
+        usable = [Signal.like(count, name=f"usable_of_{group}") for group, count in enumerate(counts)]
+        fullest = Signal(len(counts))
+        for group, (mine, count) in enumerate(zip(usable, counts, strict=True)):
+            m.d.comb += mine.eq(Mux(self.group_blocked[group], 0, count))
+            m.d.comb += fullest[group].eq(Cat(mine >= other for other in usable).all())
         return fullest
 
     def _offer_act(self, m: Module, places: list[data.View], *, misses: Value, age: AgeOrder) -> None:

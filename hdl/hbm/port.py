@@ -6,6 +6,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
+from mtia.near_memory import TREE_FIELDS
+
 from ..core.checks import require_int
 from .commands import Geometry, MemoryOp, Status
 from .reduce_format import ReduceFormat, ReduceKind
@@ -18,8 +20,9 @@ DATA_BITS, MASK_BITS = 256, 32
 class MemoryPort:
     """Widths of a memory port: address of an atom, tag that comes back with the response.
 
-    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED,
-    `mask` (a bit a byte) and `data` for WR and RED. A response is {tag, status, data}; every request
+    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED and
+    TREE, `mask` (a bit a byte) and `data` for WR and RED. The data of a TREE is `tree_layout`: its
+    address is the destination, its `kind` SUM, MAX or MIN. A response is {tag, status, data}; every request
     has one: a read its data, the others when they are ordered before all that follow.
 
     With id_bits a request has a further field `id`, and the responses of reads with the same id come
@@ -61,13 +64,40 @@ class MemoryPort:
         return data.StructLayout({"tag": self.tag_bits, "status": Status, "data": DATA_BITS})
 
 
+def tree_layout() -> data.StructLayout:
+    """Type of the operand of a TREE: address of the first slot, atoms from a slot to the next, number of slots."""
+    return data.StructLayout({name: 8 * size for name, size in TREE_FIELDS.items()})
+
+
+def steps_layout(port: MemoryPort) -> data.StructLayout:
+    """Type of what `ExpandTree` makes of the requests of a port.
+
+    slot: the read is of a slot; last: of the last one; beyond: the TREE names what there is not
+    """
+    return data.StructLayout({**port.request().members, "slot": 1, "last": 1, "beyond": 1})
+
+
+def slot_layout(slots: int) -> data.StructLayout:
+    """Type of a slot's atom that was read: its place in the buffer; bad: it could not be read."""
+    return data.StructLayout({"valid": 1, "entry": Shape.cast(range(slots)), "bad": 1, "data": DATA_BITS})
+
+
+def result_layout(lines: int) -> data.StructLayout:
+    """Type of the result of an ordered reduction, for a line of the near-memory unit; bad: a slot was lost."""
+    return data.StructLayout({"line": Shape.cast(range(lines)), "bad": 1, "data": DATA_BITS})
+
+
 def update_layout(geometry: Geometry) -> data.StructLayout:
-    """Type of a request that reads an atom, changes it and writes it back."""
+    """Type of a request that reads an atom, changes it and writes it back.
+
+    With `tree` the atom gets the result of an ordered reduction, and is not read.
+    """
     return data.StructLayout(
         {
             "place": geometry.place(),
             "kind": ReduceKind,
             "format": ReduceFormat,
+            "tree": 1,
             "mask": MASK_BITS,
             "data": DATA_BITS,
         }

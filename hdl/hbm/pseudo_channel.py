@@ -22,6 +22,8 @@ from .registers import latency_layout
 from .returns import TIME_BITS, Returns, origin_layout
 from .scheduler import Scheduler
 from .select import RoundRobin
+from .tree_expand import ExpandTree
+from .tree_slots import TreeSlots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,8 @@ class PoolSizes:
 
     entries: reads and writes that wait, of each; lines: atoms in the near-memory unit;
     responses: reads whose data is on its way or waits to be taken; window: see `NearMemory`;
-    patience_bits: see `Scheduler`
+    patience_bits: see `Scheduler`; tree_slots: slots of ordered reductions whose reads wait, are on their way or
+    wait for their turn
     """
 
     entries: int = 64
@@ -38,11 +41,13 @@ class PoolSizes:
     responses: int = 64
     window: int = 64
     patience_bits: int = 10
+    tree_slots: int = 128
 
     def __post_init__(self) -> None:
         require_int("Pool sizes entries", self.entries, low=4)
         require_int("Pool sizes lines", self.lines, low=2)
         require_int("Pool sizes responses", self.responses, low=8)
+        require_int("Pool sizes tree slots", self.tree_slots, low=2)
 
     @property
     def slots(self) -> int:
@@ -67,6 +72,7 @@ class PseudoChannel(wiring.Component):
     act, maintain, act_granted, maintain_granted: with the row bus
     refresh_mode: `RefreshMode`
     latency: of a read whose data is there, from when it was accepted, for counters
+    idle: no request is here, no data is on its way and no corrected atom waits to be written back
     each of `EVENTS`: something happened in this cycle
     """
 
@@ -127,11 +133,17 @@ class PseudoChannel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         g, sizes = self._geometry, self._sizes
+        m.submodules.expand = expand = ExpandTree(port=self._port, address_map=self._map)
         m.submodules.front = front = Front(geometry=g, port=self._port, address_map=self._map)
         m.submodules.near = near = NearMemory(geometry=g, lines=sizes.lines, window=sizes.window)
         m.submodules.scheduler = scheduler = self._scheduler
-        m.submodules.returns = returns = Returns(geometry=g, port=self._port, lines=sizes.lines, depth=sizes.responses)
-        connect(m, wiring.flipped(self.request), front.request)
+        m.submodules.tree = tree = TreeSlots(lines=sizes.lines, slots=sizes.tree_slots)
+        m.submodules.returns = returns = Returns(
+            geometry=g, port=self._port, lines=sizes.lines, slots=sizes.tree_slots, depth=sizes.responses
+        )
+        connect(m, wiring.flipped(self.request), expand.i)
+        connect(m, expand.o, front.request)
+        connect(m, tree.result, near.result)
         connect(m, front.acknowledge, returns.acknowledge)
         connect(m, returns.response, wiring.flipped(self.response))
         m.d.comb += [
@@ -155,12 +167,15 @@ class PseudoChannel(wiring.Component):
             self.latency.eq(returns.latency),
             self.combined.eq(near.combined),
         ]
-        self._update(m, front, near, returns)
-        self._offer(m, front, near, scheduler, returns)
-        m.d.comb += self.idle.eq(scheduler.idle & near.idle & ~front.waits & ~front.update.valid)
+        scrubs = Signal()
+        self._update(m, front, near, returns, scrubs)
+        self._offer(m, front, near, scheduler, returns, tree)
+        self._reduce_slots(m, front, near, returns, tree)
+        parts = (expand, front, near, scheduler, returns, tree)
+        m.d.comb += self.idle.eq(Cat(part.idle for part in parts).all() & ~scrubs)
         return m
 
-    def _update(self, m: Module, front: Front, near: NearMemory, returns: Returns) -> None:
+    def _update(self, m: Module, front: Front, near: NearMemory, returns: Returns, scrubs: Signal) -> None:
         """Hand updates of the port to the near-memory unit, and between them atoms to write back corrected."""
         wanted = Signal.like(returns.scrub.place)
         pending = Signal()
@@ -174,17 +189,36 @@ class PseudoChannel(wiring.Component):
                 near.update.payload.place.eq(wanted),
                 near.update.payload.kind.eq(0),
                 near.update.payload.format.eq(0),
+                near.update.payload.tree.eq(0),
                 near.update.payload.mask.eq(0),
             ]
             with m.If(near.update.ready):
                 m.d.sync += pending.eq(0)
+        m.d.comb += scrubs.eq(pending | returns.scrub.valid)
         with m.If(returns.scrub.valid & ~pending):
             m.d.sync += [pending.eq(1), wanted.eq(returns.scrub.place)]
 
-    def _offer(self, m: Module, front: Front, near: NearMemory, scheduler: Scheduler, returns: Returns) -> None:
+    def _reduce_slots(self, m: Module, front: Front, near: NearMemory, returns: Returns, tree: TreeSlots) -> None:
+        """Connect the slots of ordered reductions."""
+        update = front.update
+        m.d.comb += [
+            tree.begin.valid.eq(update.valid & update.ready & update.payload.tree),
+            tree.begin.line.eq(near.line),
+            tree.begin.kind.eq(update.payload.kind),
+            tree.begin.format.eq(update.payload.format),
+            tree.taken.eq(front.direct_taken & front.direct.slot),
+            tree.last.eq(front.direct.last),
+            tree.data.eq(returns.slot),
+            near.sealed.eq(tree.taken & tree.last),
+            front.slot_room.eq(tree.room),
+        ]
+
+    def _offer(
+        self, m: Module, front: Front, near: NearMemory, scheduler: Scheduler, returns: Returns, tree: TreeSlots
+    ) -> None:
         """Offer the scheduler a request of the port or of the near-memory unit, each in turn."""
         depth = self._sizes.entries
-        origin = origin_layout(self._geometry, self._port, self._sizes.lines)
+        origin = origin_layout(self._geometry, self._port, self._sizes.lines, self._sizes.tree_slots)
         m.submodules.turn = turn = RoundRobin(inputs=3)
         m.submodules.encode = encode = Encode()
         m.submodules.origins = origins = memory.Memory(shape=origin, depth=depth, init=[])
@@ -219,7 +253,8 @@ class PseudoChannel(wiring.Component):
             keep.en.eq(taken & ~offered.payload.write),
             keep.addr.eq(scheduler.slot),
             keep.data.near.eq(from_fetch),
-            keep.data.name.eq(Mux(from_fetch, near.fetch.line, front.tag)),
+            keep.data.slot.eq(from_front & front.direct.slot),
+            keep.data.name.eq(Mux(from_fetch, near.fetch.line, Mux(front.direct.slot, tree.entry, front.tag))),
             keep.data.place.eq(offered.payload.place),
             keep.data.arrived.eq(arrived),
             returns.now.eq(now),

@@ -23,7 +23,8 @@ class ReduceLanes(wiring.Component):
     16 lanes of FP32, of which FP32 atoms use 8. COPY enables byte by byte; SUM, MAX and MIN change a
     number only where all its bytes are enabled. A format that is none leaves the atom as it is.
 
-    Latency: `latency` cycles (8). Throughput: one atom a cycle. No back-pressure.
+    Latency: `latency` cycles (9): its inputs are registered first, so that nothing in it changes while its clock is
+    stopped. Throughput: one atom a cycle. No back-pressure.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class ReduceLanes(wiring.Component):
     """
 
     #: cycles from an atom to its new value
-    latency = Widen.latency + CombineFloat32.latency + Narrow.latency + 1
+    latency = 1 + Widen.latency + CombineFloat32.latency + Narrow.latency + 1
 
     def __init__(self, *, token_bits: int):
         self._token_bits = require_int("Token bits", token_bits, low=1)
@@ -58,12 +59,14 @@ class ReduceLanes(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        words, halves = self._lanes(m)
-        base, enabled = self._bypass(m)
-        until = self.latency - 1
+        here = Signal(self.i.shape(), reset_less=True)
+        m.d.sync += here.eq(self.i)
+        words, halves = self._lanes(m, here)
+        base, enabled = self._bypass(m, here)
+        until = self.latency - 2
         base = delay(m, base, until, name="base")
         enabled = delay(m, enabled, until, name="enabled")
-        is_word = delay(m, self.i.format[:2] == ReduceFormat.FP32, until, name="is_word")
+        is_word = delay(m, here.format[:2] == ReduceFormat.FP32, until, name="is_word")
         computed, result = Signal(ATOM_BITS), Signal(ATOM_BITS, reset_less=True)
         m.d.comb += computed.eq(Mux(is_word, Cat(words), Cat(halves)))
         m.d.sync += [
@@ -74,11 +77,11 @@ class ReduceLanes(wiring.Component):
         m.d.comb += [self.o.result.eq(result), self.o.token.eq(token)]
         return m
 
-    def _lanes(self, m: Module) -> tuple[list[Value], list[Value]]:
+    def _lanes(self, m: Module, here: data.View) -> tuple[list[Value], list[Value]]:
         """Results of the lanes in FP32 and in two bytes, a cycle before the last."""
-        kind = delay(m, self.i.kind, Widen.latency, name="kind")
+        kind = delay(m, here.kind, Widen.latency, name="kind")
         wide = Widen.latency + CombineFloat32.latency
-        fp16 = delay(m, self.i.format[:2] == ReduceFormat.FP16, wide, name="fp16")
+        fp16 = delay(m, here.format[:2] == ReduceFormat.FP16, wide, name="fp16")
         words: list[Value] = []
         halves: list[Value] = []
         for lane in range(LANES):
@@ -87,10 +90,10 @@ class ReduceLanes(wiring.Component):
             m.submodules[f"combine_{lane}"] = combine = Shared(CombineFloat32())
             m.submodules[f"narrow_{lane}"] = narrow = Shared(Narrow())
             m.d.comb += [
-                *widen_ports(memory, self.i.memory, lane),
-                *widen_ports(operand, self.i.operand, lane),
+                *widen_ports(memory, here.memory, lane),
+                *widen_ports(operand, here.operand, lane),
                 *(port.eq(1) for port in (memory.enable, operand.enable)),
-                *(port.eq(self.i.format) for port in (memory.format, operand.format)),
+                *(port.eq(here.format) for port in (memory.format, operand.format)),
                 *(combine.kind.eq(kind), combine.a.eq(memory.result), combine.b.eq(operand.result)),
                 *(narrow.fp16.eq(fp16), narrow.number.eq(combine.result)),
             ]
@@ -99,13 +102,12 @@ class ReduceLanes(wiring.Component):
                 words.append(delay(m, combine.result.as_value(), Narrow.latency, name=f"word_{lane}"))
         return words, halves
 
-    def _bypass(self, m: Module) -> tuple[Signal, Signal]:
+    def _bypass(self, m: Module, i: data.View) -> tuple[Signal, Signal]:
         """What the bytes are that no lane gives, and the bytes that a lane gives."""
-        i = self.i
         base, enabled, full = Signal(ATOM_BITS), Signal(ATOM_BYTES), Signal(ATOM_BYTES)
         is_plain, is_format = Signal(), Signal()
         m.d.comb += [is_plain.eq(~i.format[2:].any()), is_format.eq(~(i.format[:2].all() | i.format[2:].all()))]
-        m.d.comb += full.eq(Mux(i.format[:2] == ReduceFormat.FP32, self._full(4), self._full(2)))
+        m.d.comb += full.eq(Mux(i.format[:2] == ReduceFormat.FP32, self._full(i, 4), self._full(i, 2)))
         m.d.comb += base.eq(i.memory)
         with m.If(is_format & (i.kind != ReduceKind.COPY)):
             m.d.comb += enabled.eq(full)
@@ -117,6 +119,6 @@ class ReduceLanes(wiring.Component):
                     m.d.comb += base.word_select(byte, 8).eq(i.operand.word_select(byte, 8))
         return base, enabled
 
-    def _full(self, size: int) -> ValueLike:
+    def _full(self, here: data.View, size: int) -> ValueLike:
         """Byte enables of the numbers of so many bytes whose enables are all set."""
-        return Cat(self.i.mask[byte : byte + size].all().replicate(size) for byte in range(0, ATOM_BYTES, size))
+        return Cat(here.mask[byte : byte + size].all().replicate(size) for byte in range(0, ATOM_BYTES, size))

@@ -37,8 +37,8 @@ class Refresh(wiring.Component):
     mode: `RefreshMode`; to be set while nothing else goes on
     open, busy, can_precharge, can_refresh, managing, blocked: one bit a bank: its row is open,
         requests wait for it, and as `Bank`
-    spaced: a REFPB or RFMPB may be issued, as far as the pseudo-channel goes; quiet: and is in no
-        ACT's way. A refresh that could go waits some cycles for that.
+    spaced: a REFPB or RFMPB may be issued, as far as the pseudo-channel goes; quiet, calm: and is in no
+        ACT's way, or little. A refresh that could go waits 16 cycles for quiet and as many for calm.
     work, index, all: the command asked for in this cycle (CLOSE: PRE, with `all` PREA;
         REFRESH: REFPB, with `all` REFAB; MANAGE: RFMPB); done: it is issued
     held, held_all: no other command to the bank `index`, to any bank
@@ -54,6 +54,7 @@ class Refresh(wiring.Component):
                 **{name: In(indices) for name in vectors},
                 "spaced": In(1),
                 "quiet": In(1),
+                "calm": In(1),
                 "work": Out(RefreshWork),
                 "index": Out(geometry.index_bits),
                 "all": Out(1),
@@ -112,7 +113,7 @@ class Refresh(wiring.Component):
                     m.d.comb += self.work.eq(Mux((current & self.can_precharge) != 0, RefreshWork.CLOSE, 0))
                 with m.Elif((current & self.can_refresh) != 0):
                     m.d.sync += waited.eq(waited + ~waited.all())
-                    with m.If(self.spaced & (self.quiet | waited.all())):
+                    with m.If(self.spaced & (self.quiet | (self.calm & waited[-1]) | waited.all())):
                         m.d.comb += self.work.eq(Mux(refreshes, RefreshWork.REFRESH, RefreshWork.MANAGE))
                     with m.If(self.done):
                         m.d.comb += served.eq(Mux(refreshes, current, 0))

@@ -11,17 +11,20 @@ from ..core.connect import connect
 from ..core.fifo import Queue
 from .commands import Geometry, Status
 from .ecc import Decode
-from .port import DATA_BITS, MemoryPort
+from .port import DATA_BITS, MemoryPort, slot_layout
 from .registers import latency_layout
 
 #: bits of the time of day that measures latencies
 TIME_BITS = latency_layout()["cycles"].width
 
 
-def origin_layout(geometry: Geometry, port: MemoryPort, lines: int) -> data.StructLayout:
-    """Type of what is remembered of a read: its tag, or its line in the near-memory unit; its place and arrival."""
-    name_bits = max(port.tag_bits, len(Signal(range(lines))))
-    return data.StructLayout({"near": 1, "name": name_bits, "place": geometry.place(), "arrived": TIME_BITS})
+def origin_layout(geometry: Geometry, port: MemoryPort, lines: int, slots: int) -> data.StructLayout:
+    """Type of what is remembered of a read: its name, its place and arrival.
+
+    The name is a line of the near-memory unit with `near`, a place of `TreeSlots` with `slot`, else a tag.
+    """
+    name = max(port.tag_bits, len(Signal(range(lines))), len(Signal(range(slots))))
+    return data.StructLayout({"near": 1, "slot": 1, "name": name, "place": geometry.place(), "arrived": TIME_BITS})
 
 
 class Returns(wiring.Component):
@@ -31,21 +34,23 @@ class Returns(wiring.Component):
     read_valid, read_data, read_check: from the device
     acknowledge: responses that carry no data
     room: another read may be issued: there is room for the data of all that are on their way
-    near: {valid, line, bad, data} for the near-memory unit
+    near: {valid, line, bad, data} for the near-memory unit; slot: `slot_layout` for `TreeSlots`
     response: the port's responses
     scrub: {valid, place}: that atom was corrected and should be written back
     corrected, uncorrected, poisoned: a read word was so
     now: the time of day, as in the origins' `arrived`
     latency: of a read of the port, in the cycle before its response is offered
+    idle: no data is on its way or waits
 
     Latency: 3 cycles from the data at the pins to the response. Throughput: one atom a cycle.
     """
 
-    def __init__(self, *, geometry: Geometry, port: MemoryPort, lines: int, depth: int = 64):
+    def __init__(self, *, geometry: Geometry, port: MemoryPort, lines: int, slots: int, depth: int = 64):
         self._geometry, self._port = geometry, port
         self._lines = require_int("Returns lines", lines, low=2)
+        self._slots = require_int("Returns slots", slots, low=2)
         self._depth = require_int("Returns depth", depth, low=4)
-        origin = origin_layout(geometry, port, lines)
+        origin = origin_layout(geometry, port, lines, slots)
         line = Shape.cast(range(lines))
         super().__init__(
             {
@@ -56,6 +61,7 @@ class Returns(wiring.Component):
                 "acknowledge": stream_in(data.StructLayout({"tag": port.tag_bits, "status": Status})),
                 "room": Out(1),
                 "near": Out(data.StructLayout({"valid": 1, "line": line, "bad": 1, "data": DATA_BITS})),
+                "slot": Out(slot_layout(slots)),
                 "response": stream_out(port.response()),
                 "scrub": Out(data.StructLayout({"valid": 1, "place": geometry.place()})),
                 "corrected": Out(1),
@@ -63,6 +69,7 @@ class Returns(wiring.Component):
                 "poisoned": Out(1),
                 "now": In(TIME_BITS),
                 "latency": Out(latency_layout()),
+                "idle": Out(1),
             }
         )
 
@@ -82,13 +89,18 @@ class Returns(wiring.Component):
         return self._lines
 
     @property
+    def slots(self) -> int:
+        """Places of `TreeSlots`."""
+        return self._slots
+
+    @property
     def depth(self) -> int:
         """Reads whose data is on its way or waits to be taken."""
         return self._depth
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        origin = origin_layout(self.geometry, self.port, self.lines)
+        origin = origin_layout(self.geometry, self.port, self.lines, self.slots)
         m.submodules.issued = issued = Queue(shape=origin, depth=self.depth)
         m.submodules.decode = decode = Decode()
         m.submodules.reads = reads = Queue(shape=self.port.response(), depth=self.depth)
@@ -113,7 +125,7 @@ class Returns(wiring.Component):
         lost = Signal()
         m.d.comb += [
             lost.eq((decode.status == Status.POISON) | (decode.status == Status.UNCORRECTABLE)),
-            reads.i.valid.eq(valid & ~source.near),
+            reads.i.valid.eq(valid & ~source.near & ~source.slot),
             reads.i.payload.tag.eq(source.name),
             reads.i.payload.status.eq(decode.status),
             reads.i.payload.data.eq(decode.result),
@@ -121,6 +133,10 @@ class Returns(wiring.Component):
             self.near.line.eq(source.name),
             self.near.bad.eq(lost),
             self.near.data.eq(decode.result),
+            self.slot.valid.eq(valid & source.slot),
+            self.slot.entry.eq(source.name),
+            self.slot.bad.eq(lost),
+            self.slot.data.eq(decode.result),
             self.corrected.eq(valid & (decode.status == Status.CORRECTED)),
             self.uncorrected.eq(valid & (decode.status == Status.UNCORRECTABLE)),
             self.poisoned.eq(valid & (decode.status == Status.POISON)),
@@ -130,7 +146,7 @@ class Returns(wiring.Component):
             self.scrub.place.eq(source.place),
         ]
         waiting = Signal(range(self.depth + 1))
-        m.d.sync += waiting.eq(waiting + self.issued.valid - reads.credit - self.near.valid)
+        m.d.sync += waiting.eq(waiting + self.issued.valid - reads.credit - (self.near.valid | self.slot.valid))
         # one read may be between the decision and `issued`
-        m.d.comb += self.room.eq(waiting + 2 <= self.depth)
+        m.d.comb += [self.room.eq(waiting + 2 <= self.depth), self.idle.eq((waiting == 0) & ~self.issued.valid)]
         return m

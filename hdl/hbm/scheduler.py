@@ -92,8 +92,7 @@ class Scheduler(wiring.Component):
         m = Module()
         g, c = self.geometry, self.cycles
         m.submodules.banks = banks = BankTable(geometry=g, cycles=c, entries=self.entries)
-        reads = Pool(geometry=g, entries=self.entries)
-        writes = Pool(geometry=g, entries=self.entries)
+        reads, writes = (Pool(geometry=g, entries=self.entries, by_sid=c.sids_alternate) for _ in range(2))
         m.submodules.reads, m.submodules.writes = Shared(reads), Shared(writes)
         m.submodules.mode = mode = Mode(entries=self.entries, batching=self.batching)
         m.submodules.refresh = refresh = Refresh(geometry=g, cycles=c)
@@ -286,6 +285,7 @@ class Scheduler(wiring.Component):
             refresh.mode.eq(self.refresh_mode),
             refresh.spaced.eq(limits.can_refresh),
             refresh.quiet.eq(limits.quiet | self.idle),
+            refresh.calm.eq(limits.calm),
             refresh.done.eq(granted & asked),
             refresh.busy.eq(busy),
             refreshing.eq(~banks.open & ~banks.can_refresh),

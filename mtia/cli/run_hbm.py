@@ -16,6 +16,7 @@ from mtia.hbm_requests import Accesses, read_requests
 
 from . import run_hbm_report as report, run_waves
 from .common import UserError, add_generation, add_json, command_parser, print_json, user_errors
+from .progress import Bar
 from .run_files import write_text
 from .run_hbm_measurement import Measurement
 from .run_hbm_plot import draw
@@ -95,7 +96,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--commands", type=Path, metavar="FILE", help="keep the commands to the memory (.csv)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write what became of each request (.csv)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="run at several loads and draw the figures (.svg)")
-    run_waves.add_arguments(parser)
+    run_waves.add_arguments(parser, what="channel")
     add_json(parser)
 
 
@@ -174,12 +175,20 @@ def _check_place(path: Path | None, option: str) -> None:
 def _measure(
     session: Session, accesses: Accesses, args: argparse.Namespace, recorder: ChannelRecorder | None
 ) -> Measurement:
+    bar = Bar(f"simulating a channel of {session.timing.name}")
+
+    def progress(done: int, total: int) -> None:
+        bar(done, total)
+        if recorder is not None:
+            recorder.step()
+
     if recorder is not None:
         recorder.begin(session.run.lane)
     try:
         with user_errors():
-            return session.measure(accesses, load=args.load, seed=args.seed, commands=args.commands)
+            return session.measure(accesses, load=args.load, seed=args.seed, commands=args.commands, progress=progress)
     finally:
+        bar.close()
         if recorder is not None:
             recorder.end()
 
@@ -192,8 +201,16 @@ def _extra(session: Session, found: Measurement, args: argparse.Namespace) -> re
         cost = free.bandwidth_fraction - found.bandwidth_fraction
     sweep: Sequence[Measurement] = ()
     if args.plot is not None:
-        sweep = [session.measure(found.accesses, load=load, seed=args.seed) for load in LOADS]
+        sweep = [_at_load(session, found.accesses, load, args.seed) for load in LOADS]
     return report.Extra(unloaded_ns=session.unloaded_ns(), refresh_cost=cost, sweep=sweep)
+
+
+def _at_load(session: Session, accesses: Accesses, load: float, seed: int) -> Measurement:
+    bar = Bar(f"simulating a load of {load:.0%}")
+    try:
+        return session.measure(accesses, load=load, seed=seed, progress=bar)
+    finally:
+        bar.close()
 
 
 def _summary(args: argparse.Namespace, found: Measurement, extra: report.Extra, source: str) -> dict[str, Any]:

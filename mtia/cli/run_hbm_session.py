@@ -6,6 +6,7 @@ twice (by the device model, and by `golden.hbm` from the trace alone) and the da
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,6 @@ TAG_BITS = 16
 #: cycles after which the last command of an idle channel has reached the memory
 _SETTLE = 16
 _BUILDING = "preparing the simulator (the first time it is built, which takes some minutes)..."
-_RUNNING = "simulating the channel..."
 
 Words = NDArray[np.uint32]
 
@@ -81,12 +81,19 @@ class Session:
         return Session(self.timing, refresh=refresh, controller=self.run.lane.design)
 
     def measure(
-        self, accesses: Accesses, *, load: float | None = None, seed: int = 1, commands: Path | None = None
+        self,
+        accesses: Accesses,
+        *,
+        load: float | None = None,
+        seed: int = 1,
+        commands: Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Measurement:
         """Gives the channel, just reset, the requests; writes and sums carry random data of the seed.
 
         load:     offer each pseudo-channel this share of its peak, evenly; otherwise the requests' own cycles count
         commands: keep the command trace there
+        progress: told now and then how many requests are answered, and how many there are
 
         Raises UserError if the channel does not answer every request.
         """
@@ -109,7 +116,7 @@ class Session:
         ]
         with tempfile.TemporaryDirectory(prefix="mtia-hbm-") as folder:
             path = Path(folder, "commands.csv")
-            result = self._simulate(requests, path)
+            result = self._simulate(requests, path, progress)
             report = checker.check(
                 path, self.timing, refresh=self.refresh, channels=[0], end=max(_last(path), 2 * result.cycles)
             )
@@ -145,15 +152,16 @@ class Session:
         alone = self.run.run([Requests(op=RequestOp.R.value, address=0, cycle=_ALONE), None])
         return float(alone.nanoseconds(int(alone.ports[0].answered[0] - alone.ports[0].accepted[0])))
 
-    def _simulate(self, requests: list[Requests | None], path: Path) -> HbmResult:
+    def _simulate(
+        self, requests: list[Requests | None], path: Path, progress: Callable[[int, int], None] | None
+    ) -> HbmResult:
         self.run.reset()
         self.run.device.violations()
         self.run.device.trace(path)
         try:
-            with explain_wait(_RUNNING):
-                result = self.run.run(requests)
-                self.run.lane.run(cycles=_SETTLE)
-                return result
+            result = self.run.run(requests, progress=progress)
+            self.run.lane.run(cycles=_SETTLE)
+            return result
         except SimulationError as error:
             raise UserError(f"the channel did not finish: {error}") from error
         finally:

@@ -15,13 +15,14 @@ from .run_waves import PORTS_FILE
 
 
 class ChannelRecorder:
-    """Records a run of a channel, all its cycles, into the folder of a run.
+    """Records the first cycles of a channel into the folder of a run.
 
-    folder: of the run; cycles: recorded
+    folder: of the run; limit: cycles after which recording stops, at the next look; cycles: recorded
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, limit: int) -> None:
         self.folder = folder
+        self.limit = limit
         self.cycles = 0
         self._lane: Lane | None = None
 
@@ -35,6 +36,11 @@ class ChannelRecorder:
         self.folder.write(PORTS_FILE, describe_design(lane.design))
         lane.trace(self.folder.stage / self.wave_name)
         self._lane = lane
+
+    def step(self) -> None:
+        """Stop once the limit is reached."""
+        if self._lane is not None and self._lane.cycles >= self.limit:
+            self.end()
 
     def end(self) -> None:
         """Stop."""
@@ -68,4 +74,4 @@ def open_recorder(stack: contextlib.ExitStack, args: argparse.Namespace, name: s
     if notice := trace_notice():
         print(notice, file=sys.stderr)
     folder = stack.enter_context(run_folder(RUNS / name if args.waves is True else Path(args.waves)))
-    return ChannelRecorder(folder)
+    return ChannelRecorder(folder, limit=args.waves_cycles)

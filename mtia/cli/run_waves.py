@@ -21,14 +21,14 @@ PORTS_FILE = "ports.json"
 DEFAULT_CYCLES = 4000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--waves`` and ``--waves-cycles``."""
+def add_arguments(parser: argparse.ArgumentParser, *, what: str = "engine") -> None:
+    """Add ``--waves`` and ``--waves-cycles``; `what` is recorded."""
     parser.add_argument(
         "--waves",
         nargs="?",
         const=True,
         metavar="FOLDER",
-        help="record every signal of the engine into the folder of the run (default: runs/NAME; see: mtia waves)",
+        help=f"record every signal of the {what} into the folder of the run (default: runs/NAME; see: mtia waves)",
     )
     parser.add_argument(
         "--waves-cycles",

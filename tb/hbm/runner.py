@@ -5,7 +5,7 @@
 >>> result.ports[0].latency, result.bandwidth_fraction()
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,9 @@ Cycles = NDArray[np.int64]
 _PORTS = 2
 _WORDS = 8
 _MODES = {"off": RefreshMode.OFF, "per-bank": RefreshMode.PER_BANK, "all-bank": RefreshMode.ALL_BANK}
+
+#: Cycles between two calls of ``progress``.
+_PROGRESS = 500
 
 #: Cycles between two looks at whether the controller is idle.
 _LOOK = 8
@@ -187,10 +190,12 @@ class HbmRun:
         seed: int = 1,
         max_cycles: int = 1 << 40,
         stall_cycles: int = 20_000,
+        progress: Callable[[int, int], None] | None = None,
     ) -> HbmResult:
         """Give each port its requests, wait for all answers, then until the controller is idle.
 
-        ``pauses`` and ``seed`` are those of ``Lane.run``. Raises ``SimulationError`` when the device sees a
+        ``pauses`` and ``seed`` are those of ``Lane.run``. ``progress`` is told now and then how many of the requests
+        are answered, and how many there are. Raises ``SimulationError`` when the device sees a
         violation, when answers are missing or too many, and when tags are so narrow that an answer may be taken for
         that of a later request.
         """
@@ -202,6 +207,9 @@ class HbmRun:
         tags = [self._push(pc, each, start) for pc, each in enumerate(given)]
         until = {self._name("response", pc): len(each) for pc, each in enumerate(given) if each is not None}
         limits: dict[str, Any] = {"max_cycles": max_cycles, "stall_cycles": stall_cycles}
+        if progress is not None:
+            limits |= {"watch": lambda: progress(sum(map(self._lane.waiting, until)), sum(until.values()))}
+            limits["every"] = _PROGRESS
         self._lane.run(until, pauses=pauses, seed=seed, record=True, **limits)
         self._finish(pauses, seed, max_cycles)
         ports = tuple(self._collect(pc, each, tags[pc], start, seen[pc]) for pc, each in enumerate(given))

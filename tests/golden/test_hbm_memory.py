@@ -10,7 +10,7 @@ from golden.hbm_map import decode, encode
 from golden.hbm_memory import FULL_MASK, Memory, Op, Request, Response, Status, default_words
 from mtia import hbm
 from mtia.hbm_map import AddressMap
-from mtia.near_memory import ReduceFormat, ReduceKind
+from mtia.near_memory import TREE_SLOTS, ReduceFormat, ReduceKind, tree_operand
 
 HBM3E = hbm.get("HBM3E-9.0")
 MASK32 = 0xFFFFFFFF
@@ -168,6 +168,44 @@ def test_replay_is_one_after_the_other(seed: int) -> None:
     assert np.array_equal(memory.read(range(6)), single.read(range(6)))
 
 
+@pytest.mark.parametrize("slots", [1, 2, 7, 72, TREE_SLOTS])
+def test_tree_is_near_memory(slots: int, seed: int) -> None:
+    """As a call and as a request; the destination may be a slot, or none."""
+    rng = np.random.default_rng(seed)
+    memory, replayed = Memory(HBM3E), Memory(HBM3E)
+    kind, format = ReduceKind(int(rng.integers(1, 4))), ReduceFormat.BF16
+    for destination in (3, 100, 100 + 5 * (slots - 1)):
+        places = 100 + 5 * np.arange(slots)
+        expected = near_memory.tree(kind, format, memory.read(places)[:, None])[0]
+        memory.tree(destination, kind, format, first=100, stride=5, slots=slots)
+        data = tree_operand(first=100, stride=5, slots=slots)
+        answers = replayed.replay(
+            [Request(Op.TREE, destination, 9, data, 0, kind, format), Request(Op.RD, destination)]
+        )
+        assert answers == [Response(9, Status.OK, None), Response(0, Status.OK, expected.tobytes())]
+        assert np.array_equal(memory.read(destination), expected)
+
+
+def test_tree_of_lost_slots() -> None:
+    memory = Memory(HBM3E)
+    memory.mark([12, 50, 51], Status.UNCORRECTABLE)
+    memory.tree(50, ReduceKind.SUM, ReduceFormat.FP32, first=10, stride=1, slots=3)
+    memory.tree(51, ReduceKind.SUM, ReduceFormat.FP32, first=13, stride=1, slots=3)
+    assert memory.status([50, 51]).tolist() == [Status.POISON, Status.OK]
+
+
+def test_replay_of_trees_that_are_not_there() -> None:
+    memory = Memory(AddressMap.of(HBM3E.organization, level="pseudo_channel"))
+    rows = [(0, 0, 1, 0), (0, 0, 1, 129), (memory.atoms, 0, 1, 2), (0, memory.atoms - 1, 1, 2), (0, 0, 1 << 60, 2)]
+    requests = [
+        Request(Op.TREE, to, 0, tree_operand(first=first, stride=stride, slots=slots), kind=ReduceKind.MAX)
+        for to, first, stride, slots in rows
+    ]
+    before = memory.read(0)
+    assert {answer.status for answer in memory.replay(requests)} == {Status.ADDRESS}
+    assert np.array_equal(memory.read(0), before)
+
+
 def test_replay_beyond_the_capacity() -> None:
     memory = Memory(AddressMap.of(HBM3E.organization, level="pseudo_channel"))
     last = memory.atoms - 1
@@ -192,10 +230,20 @@ WRONG: list[tuple[Callable[[Memory], object], type[Exception], str]] = [
     (lambda memory: Memory("HBM3"), TypeError, "layout must be an address map, .* not 'HBM3'"),  # type: ignore[arg-type]
     (lambda memory: Memory(HBM3E, channel=16), ValueError, "channel must be below 16, not 16"),
     (lambda memory: Memory(HBM3E, pc=2), ValueError, "pc must be below 2, not 2"),
-    (lambda memory: memory.replay([Request(3, 0)]), ValueError, "op of request 0 must be RD, WR or RED, not 3"),  # type: ignore[arg-type]
+    (lambda memory: memory.replay([Request(4, 0)]), ValueError, "op of request 0 must be RD, WR, RED or TREE, not 4"),  # type: ignore[arg-type]
     (lambda memory: memory.replay([Request(Op.RD, -1)]), ValueError, "address of request 0 must be at least 0"),
     (lambda memory: memory.replay([Request(Op.WR, 0, data=b"")]), ValueError, "data of request 0 must be 32 bytes"),
     (lambda memory: memory.replay([Request(Op.WR, 0, mask=1 << 32)]), ValueError, "mask of request 0 must be of 32"),
+    (
+        lambda memory: memory.replay([Request(Op.TREE, 0)]),
+        ValueError,
+        "kind of request 0 must be SUM, MAX or MIN for",
+    ),
+    (
+        lambda memory: memory.tree(0, ReduceKind.SUM, ReduceFormat.FP32, first=0, stride=0, slots=129),
+        ValueError,
+        "Slots must be in 1 to 128, not 129",
+    ),
     (lambda memory: memory.replay([Request(Op.RED, 0, format=3)]), ValueError, "kind and format of request 0"),  # type: ignore[arg-type]
 ]
 

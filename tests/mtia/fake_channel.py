@@ -1,7 +1,7 @@
 """Stands in for the simulated HBM channel where a test is about the command and not about the RTL."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,9 @@ class FakeDevice:
 class FakeLane:
     """What the commands use of a lane beside a run."""
 
-    cycles = 77
-
     def __init__(self, design: Any) -> None:
         self.design = design
+        self.cycles = 77
 
     def run(self, *, cycles: int) -> int:
         return cycles
@@ -93,10 +92,16 @@ class FakeChannel:
     def reset(self) -> None:
         pass
 
-    def run(self, requests: Sequence[Requests | None]) -> HbmResult:
+    def run(
+        self, requests: Sequence[Requests | None], *, progress: Callable[[int, int], None] | None = None
+    ) -> HbmResult:
         type(self).runs += 1
         ports = tuple(self._serve(pc, each) for pc, each in enumerate(requests))
         cycles = max(int(port.answered.max(initial=0)) for port in ports) + 1
+        total = sum(len(port.answered) for port in ports)
+        for done in range(total + 1 if progress else 0):
+            self.lane.cycles += 1
+            progress(done, total)  # type: ignore[misc]
         return HbmResult(ports=ports, cycles=cycles, commands=({}, {}), timing=self.device.timing)
 
     def _serve(self, pc: int, requests: Requests | None) -> PortResult:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from golden.hbm_memory import default_words
-from mtia.cli import run_hbm, run_hbm_session, run_hbm_waves, waves
+from mtia.cli import progress, run_hbm, run_hbm_session, run_hbm_waves, waves
 from mtia.cli.common import UserError
 from tb.lane import SimulationError
 from tb.models.hbm import HbmViolation
@@ -235,6 +235,28 @@ class TestPlot:
         assert out.count("PASS") == out.count("FAIL") == 1
 
 
+class TestProgress:
+    @pytest.mark.parametrize(
+        "words, labels", [((), ["a channel of HBM3E-8.0"]), (("--plot", "p.svg"), ["a load of 75%"])]
+    )
+    def test_bar(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, words: tuple[str], labels: list[str]
+    ) -> None:
+        """On a terminal, for the run and for each load; it is taken away."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(progress, "_BAR_AFTER", 0.0)
+        monkeypatch.setattr(progress, "_BAR_EVERY", 0.0)
+        monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+        _, _, err = run("run", "hbm", *SMALL, *words)
+        for label in labels:
+            assert f"\rsimulating {label} [" in err
+        assert "100%" in err
+        assert err.endswith("\r\x1b[K")
+
+    def test_help_says_what_is_recorded(self, run: Run) -> None:
+        assert "record every signal of the channel" in " ".join(run("run", "hbm", "--help")[1].split())
+
+
 class TestWaves:
     @pytest.fixture(autouse=True)
     def no_design(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,10 +267,17 @@ class TestWaves:
         kept = json.loads((tmp_path / "w" / "run.json").read_text())
         assert status == 0
         assert channel.built == [("per-bank", True)]
-        assert f"waves: 77 cycles in {tmp_path / 'w'}\nto see them: mtia waves {tmp_path / 'w'}\n" in out
-        assert (kept["work"], kept["requests"], kept["recorded_cycles"], kept["streams"]) == ("hbm", 60, 77, {})
+        assert f"waves: 138 cycles in {tmp_path / 'w'}\nto see them: mtia waves {tmp_path / 'w'}\n" in out
+        assert (kept["work"], kept["requests"], kept["recorded_cycles"], kept["streams"]) == ("hbm", 60, 138, {})
         assert json.loads((tmp_path / "w" / kept["ports"]).read_text()) == {"design": "design"}
         assert (tmp_path / "w" / kept["waves"]).read_bytes() == b"waves"
+
+    def test_cycles(self, run: Run, tmp_path: pathlib.Path) -> None:
+        """Recording stops there; the run goes on."""
+        status, out, _ = run("run", "hbm", *SMALL, "--waves", str(tmp_path / "w"), "--waves-cycles", "100")
+        assert status == 0
+        assert f"waves: 100 cycles in {tmp_path / 'w'}\n" in out
+        assert json.loads((tmp_path / "w" / "run.json").read_text())["requests"] == 60
 
     def test_json_names_the_folder(self, run: Run, tmp_path: pathlib.Path) -> None:
         found = json.loads(run("run", "hbm", *SMALL, "--waves", str(tmp_path / "w"), "--json")[1])
@@ -302,7 +331,7 @@ class TestWrong:
         assert channel.runs == 0
 
     def test_channel_that_stalls(self, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-        def stall(*_: object) -> None:
+        def stall(*_: object, **__: object) -> None:
             raise SimulationError("channel stalled after 20000 cycles")
 
         monkeypatch.setattr(FakeChannel, "run", stall)

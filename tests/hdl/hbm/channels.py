@@ -43,7 +43,7 @@ def full_design() -> Design:
 @functools.cache
 def tiny_design(kind: type[Channel] = Channel) -> Design:
     """A channel with small pools and few banks, of which a model is built in a part of the time."""
-    sizes = PoolSizes(entries=8, lines=4, responses=32)
+    sizes = PoolSizes(entries=8, lines=4, responses=32, tree_slots=11)
     return design_of(kind(timing=TINY, tag_bits=16, sizes=sizes), name="tiny_channel")
 
 

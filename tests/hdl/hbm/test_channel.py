@@ -443,6 +443,40 @@ def test_errors_in_traffic(bench, seed):
         bench.settle()
 
 
+@pytest.mark.parametrize("op", [Op.RD, Op.WR, Op.RED])
+def test_idle(bench, op):
+    """Low from a request's acceptance until its last command, the answer of a read included."""
+    lane = bench.hbm.lane
+    bench.run([Requests(op=op, address=[7], kind=ReduceKind.SUM, data=words(np.random.default_rng(1), 1)), None])
+    before = bench.device.counts()[0]
+    assert before["RD"] == (op != Op.WR)
+    assert before["WR"] == (op != Op.RD)
+    assert lane.get("idle")
+    lane.run(cycles=400, record=True)
+    after = bench.device.counts()[0]
+    assert (after["RD"], after["WR"]) == (before["RD"], before["WR"])
+
+
+def test_idle_after_a_corrected_read(bench):
+    """The channel is not idle while the corrected atom waits to be written back: its write is the last command."""
+    bench.device.inject(int(bench.key([7])[0]), bit=3, kind="upset")
+    bench.run([Requests(op=Op.RD, address=[7]), None], check=False)
+    counts = bench.device.counts()[0]
+    assert (counts["RD"], counts["WR"]) == (2, 1)
+
+
+def test_not_idle_while_an_answer_is_on_its_way(bench):
+    """From the acceptance of a read until its answer has left."""
+    lane = bench.hbm.lane
+    bench.hbm._push(0, Requests(op=Op.RD, address=[7]), lane.cycles)
+    seen = []
+    while not lane.waiting("response_0"):
+        lane.run(cycles=1)
+        seen.append(lane.get("idle"))
+    assert len(seen) > 20
+    assert not any(seen[:-1])
+
+
 def test_addresses_without_a_place(seed, tmp_path):
     """3 SIDs of 24 rows: addresses past the end are answered with ADDRESS and change nothing."""
     bench, random = Bench(tiny_design(), timing=TINY), np.random.default_rng(seed)

@@ -31,8 +31,12 @@ def front():
 
 def request(rng, tag):
     """A random request, as fields."""
-    op = rng.choice([MemoryOp.RD, MemoryOp.WR, MemoryOp.RED])
+    op = rng.choice([MemoryOp.RD, MemoryOp.WR, MemoryOp.RED, MemoryOp.TREE])
+    slot = op == MemoryOp.RD and rng.random() < 0.5
     return {
+        "slot": slot,
+        "last": slot and rng.random() < 0.5,
+        "beyond": op == MemoryOp.TREE and rng.random() < 0.2,
         "op": op,
         "kind": ReduceKind(rng.randrange(4)),
         "format": rng.choice(list(ReduceFormat)),
@@ -56,8 +60,10 @@ def place(address):
 
 def target(item):
     """Where a request goes: "nowhere", "update" or "direct"."""
-    if item["address"] >= MAP.atoms:
+    if item["address"] >= MAP.atoms or item["beyond"]:
         return "nowhere"
+    if item["op"] == MemoryOp.TREE:
+        return "tree"
     if item["op"] == MemoryOp.RED or (item["op"] == MemoryOp.WR and item["mask"] != FULL):
         return "update"
     return "direct"
@@ -86,6 +92,7 @@ def test_random(willing, seed):
                 ctx.set(dut.request.payload, items[sent])
             ctx.set(dut.held, rng.random() < 0.3)
             ctx.set(dut.update.ready, rng.random() < willing)
+            ctx.set(dut.slot_room, rng.random() < willing)
             ctx.set(dut.acknowledge.ready, rng.random() < willing)
             ctx.set(dut.direct_taken, ctx.get(dut.direct_valid) and rng.random() < willing)
             leaves = self_check(ctx, dut, items[done] if done < sent else None, met)
@@ -97,7 +104,7 @@ def test_random(willing, seed):
         assert done == len(items)
 
     simulate(dut, bench)
-    assert met == {"nowhere", "update", "direct", "held"} | ({"no room"} if willing < 1 else set())
+    assert met == {"nowhere", "update", "tree", "direct", "held"} | ({"no room"} if willing < 1 else set())
 
 
 def self_check(ctx, dut, item, met):
@@ -107,35 +114,45 @@ def self_check(ctx, dut, item, met):
     if item is None:
         assert not any((direct, update, answered))
         assert not ctx.get(dut.waits)
+        assert ctx.get(dut.idle)
         return False
+    assert not ctx.get(dut.idle)
     kind = target(item)
     held = bool(ctx.get(dut.held))
     is_read = item["op"] == MemoryOp.RD
     can_answer = bool(ctx.get(dut.acknowledge.ready))
-    assert bool(ctx.get(dut.waits)) == (kind == "direct")
+    answers = item["last"] if is_read else kind != "tree"
+    assert bool(ctx.get(dut.waits)) == (kind in ("direct", "tree"))
     if kind != "nowhere":
         assert plain(ctx.get(dut.place), ("index", "row", "column")) == place(item["address"])
-    assert direct == (kind == "direct" and not held and (is_read or can_answer))
-    assert update == (kind == "update" and can_answer)
+    room = bool(ctx.get(dut.slot_room)) or not item["slot"]
+    assert direct == (kind == "direct" and not held and room and (can_answer or not answers))
+    assert update == ((kind == "update" and can_answer) or (kind == "tree" and not held))
     if direct:
+        assert plain(ctx.get(dut.direct), ("slot", "last")) == plain(item, ("slot", "last"))
         assert ctx.get(dut.direct.write) == (not is_read)
         assert plain(ctx.get(dut.direct.place), ("index", "row", "column")) == place(item["address"])
         assert (ctx.get(dut.tag), is_read or ctx.get(dut.data)) == (item["tag"], is_read or item["data"])
     if update:
         payload = ctx.get(dut.update.payload)
         is_write = item["op"] == MemoryOp.WR
+        assert payload["tree"] == (kind == "tree")
         expected = (0, 0) if is_write else (item["kind"], item["format"])  # COPY of bytes, whatever was sent beside
         assert (payload["kind"], payload["format"]) == expected
         assert (payload["mask"], payload["data"]) == (item["mask"], item["data"])
         assert plain(payload["place"], ("index", "row", "column")) == place(item["address"])
-    met |= {kind} | ({"held"} if held and kind == "direct" else set()) | ({"no room"} if not can_answer else set())
+    met |= (
+        {kind}
+        | ({"held"} if held and kind in ("direct", "tree") else set())
+        | ({"no room"} if not can_answer else set())
+    )
     if kind == "direct":
         leaves = direct and bool(ctx.get(dut.direct_taken))
-    elif kind == "update":
+    elif kind in ("update", "tree"):
         leaves = update and bool(ctx.get(dut.update.ready))
     else:
         leaves = can_answer
-    assert answered == (leaves and (kind == "nowhere" or not is_read))
+    assert answered == (leaves and (kind == "nowhere" or answers))
     if answered:
         answer = ctx.get(dut.acknowledge.payload)
         status = Status.ADDRESS if kind == "nowhere" else Status.OK

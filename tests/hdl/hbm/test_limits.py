@@ -32,6 +32,8 @@ class Columns:
     def distance(self, before, kind, after, bank):
         c = self.cycles
         (sid, group), (sid_now, group_now) = fields(self.geometry, before[1]), fields(self.geometry, bank)
+        if c.sids_alternate and sid != sid_now:
+            group = None  # groups are told apart where SIDs may follow each other at once
         if before[0] == "write" and kind == "read":
             return c.write_to_read_long if group == group_now else c.write_to_read_short
         if before[0] == "read" and kind == "write":
@@ -68,6 +70,8 @@ def test_columns(name, geometry, seed):
                 only, last = ctx.get(dut.sid_only), ctx.get(dut.sid)
                 for bank in range(geometry.bank_count):
                     sid, group = fields(geometry, bank)
+                    if cycles.sids_alternate:
+                        group += sid * geometry.bank_groups
                     allowed = bool(may and not blocked >> group & 1 and (sid == last or not only))
                     assert allowed == model.allows(now, kind, bank), (now, kind, bank, model.past[-4:])
                     met.add((kind, allowed))
@@ -132,6 +136,8 @@ def test_rows(name, geometry, seed):
             may_refresh = bool(ctx.get(dut.can_refresh))
             assert may_refresh == model.allows_refresh(now)
             quiet = bool(ctx.get(dut.quiet))
+            assert ctx.get(dut.calm) >= quiet
+            assert not (ctx.get(dut.calm) and may), "calm, but an ACT may be issued"
             assert not (quiet and may), "quiet, but an ACT may be issued"
             met.update({("act", bool(legal)), ("refresh", may_refresh), ("quiet", quiet)})
             refresh = may_refresh and rng.random() < refreshing

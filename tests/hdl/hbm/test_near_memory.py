@@ -296,6 +296,78 @@ def test_different_atoms_do_not_wait_for_one_that_is_not_fetched():
     simulate(dut, process)
 
 
+@pytest.mark.parametrize("bad", [0, 1])
+def test_line_of_an_ordered_reduction(bad):
+    """It is not fetched; its atom is held once it is sealed; an update waits for the result, and changes that."""
+    dut = NearMemory(geometry=GEOMETRY, lines=4, window=12)
+    place = {"index": 2, "row": 1, "column": 3}
+    base = {"place": place, "kind": ReduceKind.SUM, "format": ReduceFormat.FP32, "mask": ALL}
+    result, operand = 0x1234 << 200 | 5, 77
+    stores = []
+
+    async def process(ctx):
+        ctx.set(dut.lookup, place)
+        ctx.set(dut.stored, 1)
+        ctx.set(dut.update.payload, base | {"tree": 1, "data": 0})
+        ctx.set(dut.update.valid, 1)
+        assert ctx.get(dut.update.ready)
+        line = ctx.get(dut.line)
+        await ctx.tick()
+        ctx.set(dut.update.payload, base | {"data": operand})
+        for sealed in (0, 0, 1):
+            ctx.set(dut.sealed, sealed)
+            assert not ctx.get(dut.holds)
+            await ctx.tick()
+        ctx.set(dut.sealed, 0)
+        for _ in range(20):
+            assert ctx.get(dut.holds)
+            assert not any(map(ctx.get, (dut.update.ready, dut.fetch_valid, dut.store_valid, dut.idle)))
+            await ctx.tick()
+        ctx.set(dut.result.payload, {"line": line, "bad": bad, "data": result})
+        ctx.set(dut.result.valid, 1)
+        assert ctx.get(dut.result.ready)
+        await ctx.tick()
+        ctx.set(dut.result.valid, 0)
+        assert ctx.get(dut.update.ready)
+        await ctx.tick()
+        ctx.set(dut.update.valid, 0)
+        for _ in range(40):
+            if ctx.get(dut.store_valid):
+                stores.append(ctx.get(dut.store))
+            await ctx.tick()
+        assert ctx.get(dut.idle)
+
+    simulate(dut, process)
+    assert [(store["poison"], store["data"]) for store in stores] == [
+        (bad, change(result, ReduceKind.SUM, ALL, operand))
+    ]
+
+
+def test_results_wait_for_the_lanes():
+    """An atom that comes out of the lanes goes first; the result is taken in the cycle after."""
+    dut = NearMemory(geometry=GEOMETRY, lines=4)
+
+    async def process(ctx):
+        base = {"kind": ReduceKind.SUM, "format": ReduceFormat.FP32, "mask": ALL, "data": 1}
+        ctx.set(dut.update.valid, 1)
+        for row in (0, 1):
+            ctx.set(dut.update.payload, base | {"place": {"index": 0, "row": row, "column": 0}, "tree": row})
+            await ctx.tick()
+        ctx.set(dut.update.valid, 0)
+        ctx.set(dut.fetched, 1)
+        await ctx.tick().repeat(4)
+        ctx.set(dut.data, {"valid": 1, "line": 0, "bad": 0, "data": 5})
+        ctx.set(dut.result.payload, {"line": 1, "bad": 0, "data": 6})
+        await ctx.tick()
+        ctx.set(dut.data.valid, 0)
+        for cycle in range(1, 12):
+            ctx.set(dut.result.valid, cycle >= Lanes.latency + 1)
+            assert ctx.get(dut.result.ready) == (cycle != Lanes.latency + 1)
+            await ctx.tick()
+
+    simulate(dut, process)
+
+
 def test_properties():
     dut = NearMemory(geometry=GEOMETRY, lines=5, window=7)
     assert (dut.geometry, dut.lines, dut.window) == (GEOMETRY, 5, 7)

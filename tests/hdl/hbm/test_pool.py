@@ -12,6 +12,8 @@ from ..pysim import simulate
 from .parts import ODD, bits
 
 ENTRIES = 8
+#: SID and bank group of the groups of two SIDs
+GROUPS = [(sid, group) for sid in range(2) for group in range(ODD.bank_groups)]
 
 
 class Entry:
@@ -38,12 +40,13 @@ def place_of(view):
     return view["index"], view["row"], view["column"]
 
 
+@pytest.mark.parametrize("by_sid", [False, True])
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize(("coming", "taking"), [(0.9, 0.3), (0.5, 0.9)])
-def test_random(coming, taking, late, seed):
+def test_random(coming, taking, late, by_sid, seed):
     """Every cycle the offers, `found`, `conflict`, `slot`, `level` and `full` against the entries."""
     rng = random.Random(seed)
-    pool = Pool(geometry=ODD, entries=ENTRIES)
+    pool = Pool(geometry=ODD, entries=ENTRIES, by_sid=by_sid)
     waiting: list[Entry] = []
     opened: dict[int, int] = {}
     met = set()
@@ -65,8 +68,8 @@ def test_random(coming, taking, late, seed):
             if opened and rng.random() < 0.1:
                 closing = rng.choice(list(opened))
             held = rng.randrange(ODD.bank_count) if rng.random() < 0.2 else None
-            blocked = bits(group for group in range(ODD.bank_groups) if rng.random() < 0.2)
-            only = rng.random() < 0.2
+            blocked = bits(group for group in range(len(pool.group_blocked)) if rng.random() < 0.2)
+            only = rng.random() < 0.2 and not by_sid
             allowed = bits(bank for bank in range(ODD.bank_count) if rng.random() < 0.5)
             tick = late and rng.random() < 0.02
             # what comes
@@ -101,7 +104,7 @@ def test_random(coming, taking, late, seed):
                 for each in waiting
                 if each.hit
                 and each.bank != held
-                and not blocked >> group_of(each.bank)[1] & 1
+                and not blocked >> (each.bank // ODD.banks if by_sid else group_of(each.bank)[1]) & 1
                 and (not only or group_of(each.bank)[0] == last_sid)
             ]
             column_offer = ctx.get(pool.column)
@@ -239,9 +242,41 @@ def test_another_sid_has_its_turn():
     simulate(pool, bench)
 
 
+def test_sid_changes_before_it_waits_for_one_group():
+    """What is left of a SID in one group, which is blocked after each command, goes after the other SID's groups."""
+    pool = Pool(geometry=ODD, entries=8)
+    of_group = [[bank for bank in range(ODD.bank_count) if group_of(bank) == (sid, group)] for sid, group in GROUPS]
+
+    async def bench(ctx):
+        for column in range(2):
+            insert(ctx, pool, of_group[0][0], 1, column, hit=1)  # SID 0, group 0
+            await ctx.tick()
+        for column in range(2):
+            for bank in (of_group[2][0], of_group[3][0]):  # SID 1, both groups
+                insert(ctx, pool, bank, 1, column, hit=1)
+                await ctx.tick()
+        ctx.set(pool.insert.valid, 0)
+        ctx.set(pool.group_blocked, 1)
+        ctx.set(pool.sid_only, 1)
+        await ctx.tick()
+        assert not ctx.get(pool.column.valid)
+        ctx.set(pool.group_blocked, 0)
+        assert group_of(ctx.get(pool.column.place.index)) == (0, 0)  # it costs nothing to go on
+        ctx.set(pool.sid_only, 0)  # a cycle is lost already
+        assert group_of(ctx.get(pool.column.place.index))[0] == 1
+
+    simulate(pool, bench)
+
+
 def test_properties():
-    pool = Pool(geometry=ODD, entries=5)
-    assert (pool.geometry, pool.entries) == (ODD, 5)
+    pool = Pool(geometry=ODD, entries=5, by_sid=True)
+    assert (pool.geometry, pool.entries, pool.by_sid) == (ODD, 5, True)
+    assert len(pool.group_blocked) == ODD.sids * ODD.bank_groups
+
+
+def test_by_sid_wrong():
+    with pytest.raises(TypeError, match="Pool by SID must be a bool, not 1"):
+        Pool(geometry=ODD, entries=4, by_sid=1)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ class Banks:
             ctx.set(getattr(dut, name), bits(bank for bank in range(self.count) if values[bank]))
         spaced = self.random.random() < 0.9
         ctx.set(dut.spaced, spaced)
-        ctx.set(dut.quiet, self.chance("quiet"))
+        quiet = self.chance("quiet")
+        ctx.set(dut.quiet, quiet)
+        ctx.set(dut.calm, quiet or self.chance("quiet"))
         work, all_banks, bank = ctx.get(dut.work), ctx.get(dut.all), ctx.get(dut.index)
         granted = work != RefreshWork.NONE and self.chance("granted")
         ctx.set(dut.done, granted)

@@ -19,7 +19,7 @@ from ..pysim import simulate
 from .parts import GEOMETRY
 
 PORT = MemoryPort.of(GEOMETRY, tag_bits=8)
-LINES = 4
+LINES, SLOTS = 4, 6
 #: cycles from a read to its data at the pins
 DEVICE = 7
 
@@ -53,6 +53,7 @@ class Bench:
         self.flying: deque[Any] = deque()  # (cycle, origin, word)
         self.reads: deque[Any] = deque()
         self.near: deque[Any] = deque()
+        self.slots: deque[Any] = deque()
         self.scrubs: deque[Any] = deque()
         self.counts = [0, 0, 0]
         self.acknowledged: deque[Any] = deque()
@@ -80,13 +81,14 @@ class Bench:
         """What was decided in the last cycle is issued; data of a read comes."""
         dut, rng = self.dut, self.rng
         origin = self.pending_issue
-        fields = dict(zip(("near", "name", "place"), origin or (0, 0, {}), strict=True))
+        to, name, place = origin or ("port", 0, {})
+        fields = {"near": to == "near", "slot": to == "slot", "name": name, "place": place}
         fields["arrived"] = self.issued % (1 << TIME_BITS)
         ctx.set(dut.issued, {"valid": origin is not None, "origin": fields})
         ctx.set(dut.now, self.cycle % (1 << TIME_BITS))
         if origin is not None:
             self.flying.append((self.cycle + DEVICE, origin, stored(rng)))
-            if not origin[0]:
+            if origin[0] == "port":
                 self.arrivals.append(self.issued)
             self.issued += 1
         room = ctx.get(dut.room)
@@ -94,15 +96,15 @@ class Bench:
         self.pending_issue = None
         if room and rng.random() < self.chances[0]:
             place = {"index": rng.randrange(8), "row": rng.randrange(16), "column": rng.randrange(8)}
-            near = rng.random() < 0.3
-            self.pending_issue = near, rng.randrange(LINES if near else 256), place
+            to = rng.choice(["port", "port", "near", "slot"])
+            self.pending_issue = to, rng.randrange({"port": 256, "near": LINES, "slot": SLOTS}[to]), place
         arrives = bool(self.flying) and self.flying[0][0] == self.cycle
         ctx.set(dut.read_valid, arrives)
         data, check = rng.getrandbits(256), rng.getrandbits(10)
         if arrives:
-            _, (near, name, place), (data, check, value, status) = self.flying.popleft()
-            (self.near if near else self.reads).append((self.cycle, name, status, value))
-            self.scrubs.append((self.cycle, place if status == Status.CORRECTED and not near else None))
+            _, (to, name, place), (data, check, value, status) = self.flying.popleft()
+            {"port": self.reads, "near": self.near, "slot": self.slots}[to].append((self.cycle, name, status, value))
+            self.scrubs.append((self.cycle, place if status == Status.CORRECTED and to != "near" else None))
             self.counts[0] += status == Status.CORRECTED
             self.counts[1] += status == Status.UNCORRECTABLE
             self.counts[2] += status == Status.POISON
@@ -118,6 +120,12 @@ class Bench:
             assert (ctx.get(dut.near.line), ctx.get(dut.near.bad)) == (line, lost)
             assert lost or ctx.get(dut.near.data) == value
             self.latencies.add(("near", self.cycle - cycle))
+        if ctx.get(dut.slot.valid):
+            cycle, entry, status, value = self.slots.popleft()
+            lost = status in (Status.POISON, Status.UNCORRECTABLE)
+            assert (ctx.get(dut.slot.entry), ctx.get(dut.slot.bad)) == (entry, lost)
+            assert lost or ctx.get(dut.slot.data) == value
+            self.latencies.add(("slot", self.cycle - cycle))
         if self.scrubs and self.cycle == self.scrubs[0][0] + 2:
             _, place = self.scrubs.popleft()
             assert bool(ctx.get(dut.scrub.valid)) == (place is not None)
@@ -155,7 +163,7 @@ class Bench:
 )
 def test_random(chances, seed):
     """All data arrives once, in order, with its status; however slowly it is taken nothing is lost."""
-    dut = Returns(geometry=GEOMETRY, port=PORT, lines=LINES, depth=12)
+    dut = Returns(geometry=GEOMETRY, port=PORT, lines=LINES, slots=SLOTS, depth=12)
     bench = Bench(dut, seed, **chances)
 
     async def process(ctx):
@@ -166,10 +174,11 @@ def test_random(chances, seed):
             await bench.step(ctx)
 
     simulate(dut, process)
-    assert (len(bench.reads), len(bench.near), len(bench.acknowledged), bench.counts) == (0, 0, 0, [0, 0, 0])
+    assert (len(bench.reads), len(bench.near), len(bench.slots), bench.counts) == (0, 0, 0, [0, 0, 0])
+    assert not bench.acknowledged
     assert not bench.arrivals
     assert bench.issued > 100 * chances["taking"]
-    assert {cycles for kind, cycles in bench.latencies if kind == "near"} == {2}
+    assert {cycles for kind, cycles in bench.latencies if kind in ("near", "slot")} == {2}
     assert min(cycles for kind, cycles in bench.latencies if kind == "read") >= 3
     if chances["taking"] < 1:
         assert bench.full > 300
@@ -181,7 +190,7 @@ def test_random(chances, seed):
 def test_room_is_for_all_that_are_on_their_way():
     """Without a response taken, at most `depth` reads are issued, and nearly as many."""
     depth = 9
-    dut = Returns(geometry=GEOMETRY, port=PORT, lines=LINES, depth=depth)
+    dut = Returns(geometry=GEOMETRY, port=PORT, lines=LINES, slots=SLOTS, depth=depth)
     bench = Bench(dut, 1, issuing=1.0, acknowledging=0.0, taking=0.0)
 
     async def process(ctx):
@@ -195,21 +204,22 @@ def test_room_is_for_all_that_are_on_their_way():
 
 
 def test_properties():
-    layout = origin_layout(GEOMETRY, PORT, LINES)
-    assert list(layout.members)[:3] == ["near", "name", "place"]
+    layout = origin_layout(GEOMETRY, PORT, LINES, SLOTS)
+    assert list(layout.members)[:4] == ["near", "slot", "name", "place"]
     assert layout["name"].width == 8
-    assert origin_layout(GEOMETRY, MemoryPort.of(GEOMETRY, tag_bits=1), 64)["name"].width == 6
-    dut = Returns(geometry=GEOMETRY, port=PORT, lines=LINES, depth=5)
-    assert (dut.geometry, dut.port, dut.lines, dut.depth) == (GEOMETRY, PORT, LINES, 5)
+    assert origin_layout(GEOMETRY, MemoryPort.of(GEOMETRY, tag_bits=1), 64, 9)["name"].width == 6
+    dut = Returns(geometry=GEOMETRY, port=PORT, lines=LINES, slots=SLOTS, depth=5)
+    assert (dut.geometry, dut.port, dut.lines, dut.slots, dut.depth) == (GEOMETRY, PORT, LINES, SLOTS, 5)
 
 
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"lines": 1}, ValueError, "Returns lines must be at least 2, not 1"),
-        ({"lines": 2.0}, TypeError, r"Returns lines must be an integer, not 2\.0"),
-        ({"lines": 4, "depth": 3}, ValueError, "Returns depth must be at least 4, not 3"),
-        ({"lines": 4, "depth": None}, TypeError, "Returns depth must be an integer, not None"),
+        ({"lines": 1, "slots": 4}, ValueError, "Returns lines must be at least 2, not 1"),
+        ({"lines": 2.0, "slots": 4}, TypeError, r"Returns lines must be an integer, not 2\.0"),
+        ({"lines": 4, "slots": 1}, ValueError, "Returns slots must be at least 2, not 1"),
+        ({"lines": 4, "slots": 4, "depth": 3}, ValueError, "Returns depth must be at least 4, not 3"),
+        ({"lines": 4, "slots": 4, "depth": None}, TypeError, "Returns depth must be an integer, not None"),
     ],
 )
 def test_parameters_wrong(parameters, error, message):
