@@ -32,7 +32,11 @@ def draw() -> str:
             24,
             330,
             180,
-            ["Near-memory unit", f"{sizes.lines} lines", f"{ReduceLanes.latency}-cycle lanes"],
+            [
+                "Near-memory unit",
+                f"{sizes.lines} lines, {sizes.tree_slots} slots",
+                f"{ReduceLanes.latency}-cycle lanes, tree",
+            ],
         ),
         "banks": ("soc", 430, 170, 150, ["Bank table", "rows, timers", "counts"]),
         "columns": ("cmp", 430, 90, 150, ["Column picker", "read or write mode"]),
@@ -69,7 +73,7 @@ def draw() -> str:
         (700, 392, "data and check bits"),
         (-15, 462, "response"),
         (360, 300, "reads and writes"),
-        (155, 250, "RED, part of an atom"),
+        (155, 250, "RED, TREE, part of an atom"),
     ):
         picture.text("m", LEFT + x, y, caption)
     return picture.finish()

@@ -237,7 +237,7 @@ class TestPlot:
 
 class TestProgress:
     @pytest.mark.parametrize(
-        "words, labels", [((), ["a channel of HBM3E-8.0"]), (("--plot", "p.svg"), ["a load of 75%"])]
+        "words, labels", [((), ["a channel of HBM3E-8.0"]), (("--plot", "p.svg"), ["a load of 50%"])]
     )
     def test_bar(
         self, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, words: tuple[str], labels: list[str]

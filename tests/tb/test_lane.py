@@ -82,6 +82,18 @@ def test_run_for_cycles(adder):
     assert adder.cycles == 0
 
 
+def test_watch(adder, seed):
+    """It is called after every so many cycles, and at the end, and the run is the same as without."""
+    operands, seen = pairs(seed, 300), []
+    adder.push("i", operands)
+    adder.run({"o": 300}, watch=lambda: seen.append((adder.cycles, adder.waiting("o"))), every=100)
+    cycles = adder.cycles
+    assert [cycle for cycle, _ in seen] == [*range(100, cycles, 100), cycles]
+    assert [done for _, done in seen] == sorted(done for _, done in seen)
+    assert seen[-1][1] == 300
+    np.testing.assert_array_equal(adder.pull_fields("o")["sum"], sums(operands))
+
+
 def test_reset_drops_beats(adder):
     adder.push("i", pairs(1, 10))
     adder.run(cycles=5)
@@ -258,3 +270,23 @@ def test_trace(tmp_path, monkeypatch, seed, kind):
     lane.push("i", operands)
     lane.run({"o": 6})
     assert path.stat().st_size == size
+
+
+def test_trace_ends_in_a_run(tmp_path, seed):
+    """A `watch` may end it; the run goes on."""
+    lane = Lane(Adder(), trace=True)
+
+    def stop():
+        if lane.cycles >= 40:
+            lane.trace(None)
+
+    lane.trace(tmp_path / "short")
+    lane.push("i", pairs(seed, 900))
+    lane.run({"o": 900}, watch=stop, every=20)
+    assert lane.waiting("o") == 900
+    lane.reset()
+    lane.trace(tmp_path / "long")
+    lane.push("i", pairs(seed, 900))
+    lane.run({"o": 900})
+    lane.trace(None)
+    assert 0 < (tmp_path / "short").stat().st_size < (tmp_path / "long").stat().st_size / 2
