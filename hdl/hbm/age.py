@@ -5,9 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.checks import require_int
+from .parts import WithEntries
 
 
-class AgeOrder(wiring.Component):
+class AgeOrder(WithEntries, wiring.Component):
     """Remembers in which order entries came and picks the oldest of a choice.
 
     Every entry holds a bit for each other one: whether that is older. So entries may leave in any
@@ -38,11 +39,6 @@ class AgeOrder(wiring.Component):
                 "oldest": Out(entries).array(picks),
             }
         )
-
-    @property
-    def entries(self) -> int:
-        """Places."""
-        return self._entries
 
     @property
     def picks(self) -> int:

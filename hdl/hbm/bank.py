@@ -6,7 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..core.checks import require_int
 from .cycles import Cycles
+from .parts import WithCycles, WithEntries
 from .timer import timer
+
+#: outputs of a bank that a `BankTable` gives a bit each for all banks
+FLAGS = (
+    *("open", "can_activate", "can_precharge", "can_refresh"),
+    *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
+)
 
 
 class PoolCounts(data.Struct):
@@ -20,7 +27,7 @@ class PoolCounts(data.Struct):
     taken: 1
 
 
-class Bank(wiring.Component):
+class Bank(WithCycles, WithEntries, wiring.Component):
     """Row, timers and waiting requests of a bank.
 
     A command takes effect in the cycle after its input is high; the outputs say what may be issued
@@ -58,29 +65,13 @@ class Bank(wiring.Component):
         }
         ports |= {"activate_row": In(row_bits), "found_read": In(count), "found_write": In(count)}
         ports |= {"reads": In(PoolCounts), "writes": In(PoolCounts), "row": Out(row_bits)}
-        ports |= {
-            name: Out(1)
-            for name in (
-                *("open", "column_read", "column_write", "can_activate", "can_precharge", "can_refresh"),
-                *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
-            )
-        }
+        ports |= {name: Out(1) for name in ("open", "column_read", "column_write", *FLAGS)}
         super().__init__(ports)
-
-    @property
-    def cycles(self) -> Cycles:
-        """Distances between commands."""
-        return self._cycles
 
     @property
     def row_bits(self) -> int:
         """Bits of a row."""
         return self._row_bits
-
-    @property
-    def entries(self) -> int:
-        """Entries of a pool."""
-        return self._entries
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

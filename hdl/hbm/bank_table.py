@@ -5,19 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.shared import Shared
-from .bank import Bank
+from .bank import FLAGS, Bank
 from .commands import Geometry
 from .cycles import Cycles
+from .parts import WithCycles, WithEntries, WithGeometry
 from .select import read
 
-#: outputs of a bank of which the table gives one bit a bank
-FLAGS = (
-    *("open", "can_activate", "can_precharge", "can_refresh"),
-    *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
-)
 
-
-class BankTable(wiring.Component):
+class BankTable(WithGeometry, WithCycles, WithEntries, wiring.Component):
     """All banks of a pseudo-channel: hands commands to the bank that they name, and looks rows up.
 
     act, precharge, refresh, manage, column: commands of this cycle (`valid`) and their banks;
@@ -47,21 +42,6 @@ class BankTable(wiring.Component):
                 **{name: Out(1 << geometry.index_bits) for name in FLAGS},
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def cycles(self) -> Cycles:
-        """Distances between commands."""
-        return self._cycles
-
-    @property
-    def entries(self) -> int:
-        """Entries of a pool."""
-        return self._entries
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -15,6 +15,7 @@ from .commands import ColumnOp, Geometry, MaintainOp, RefreshMode
 from .cycles import Cycles
 from .mode import Batching
 from .order import InOrder
+from .parts import WithGeometry, WithPort
 from .port import DATA_BITS, MemoryPort
 from .pseudo_channel import PoolSizes, PseudoChannel
 from .registers import COUNTED, Registers
@@ -40,7 +41,7 @@ def register_ports(address_bits: int) -> dict[str, wiring.Member]:
     return {"register_address": In(address_bits), "register_data": Out(WIDTH), "registers_clear": In(1)}
 
 
-class Channel(wiring.Component):
+class Channel(WithGeometry, WithPort, wiring.Component):
     """Controller of a channel: a memory port for each pseudo-channel in, commands for the device out.
 
     A controller cycle is 2 CK. In each the channel sends at most one ACT (at CK 0 of the cycle), one
@@ -103,16 +104,6 @@ class Channel(wiring.Component):
             "batching": self._batching,
             "address_map": self._map,
         }
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields of a pseudo-channel."""
-        return self._geometry
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of a memory port."""
-        return self._port
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

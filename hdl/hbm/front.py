@@ -9,10 +9,11 @@ from mtia.hbm_map import AddressMap
 from ..core.checks import stream_in, stream_out
 from .address import MapAddress
 from .commands import Geometry, MemoryOp, Status
+from .parts import WithGeometry, WithPort
 from .port import MASK_BITS, MemoryPort, steps_layout, update_layout
 
 
-class Front(wiring.Component):
+class Front(WithGeometry, WithPort, wiring.Component):
     """Takes requests in order and hands each to the scheduler or to the near-memory unit.
 
     Reads and writes of whole atoms go to the scheduler, but not while a line of the near-memory
@@ -54,16 +55,6 @@ class Front(wiring.Component):
                 "acknowledge": stream_out(data.StructLayout({"tag": port.tag_bits, "status": Status})),
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the memory port."""
-        return self._port
 
     @property
     def address_map(self) -> AddressMap:

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from .commands import Geometry
 from .cycles import Cycles
+from .parts import WithCycles, WithGeometry
 from .timer import timer
 
 
-class ColumnLimits(wiring.Component):
+class ColumnLimits(WithGeometry, WithCycles, wiring.Component):
     """Distances between column commands: tCCD, tRTW, tWTR.
 
     read, write: a column command is issued, of the bank `index`
@@ -38,16 +39,6 @@ class ColumnLimits(wiring.Component):
             }
         )
 
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def cycles(self) -> Cycles:
-        """Distances between commands."""
-        return self._cycles
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c, sid = self.cycles, self.geometry.split(self.index)["sid"]
@@ -72,7 +63,7 @@ class ColumnLimits(wiring.Component):
         return m
 
 
-class RowLimits(wiring.Component):
+class RowLimits(WithGeometry, WithCycles, wiring.Component):
     """Distances between row commands: tRRD, tFAW, tRREFD.
 
     activate, refresh: an ACT, a REFPB or RFMPB is issued, of the bank `index`
@@ -97,16 +88,6 @@ class RowLimits(wiring.Component):
                 "calm": Out(1),
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def cycles(self) -> Cycles:
-        """Distances between commands."""
-        return self._cycles
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,8 +1,7 @@
 """All stacks of a package behind memory ports whose addresses go through all of them."""
 
 from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
 from mtia import hbm_profiles
@@ -12,19 +11,18 @@ from mtia.hbm_map import AddressMap
 from mtia.hbm_registers import ADDRESS_BITS
 from mtia.hbm_system import SystemMap
 
-from ..core.checks import require_int, stream_in, stream_out
+from ..core.checks import require_int
 from ..core.connect import connect
 from ..core.shared import Shared
-from .channel import device_ports, register_ports
-from .commands import Geometry, RefreshMode
+from .composition import Composition, sizes_of
 from .mode import Batching
 from .port import MemoryPort
 from .pseudo_channel import PoolSizes
 from .route import Entrance, Refuse
-from .stack import Stack, select_data, sizes_of
+from .stack import Stack
 
 
-class MemorySystem(wiring.Component):
+class MemorySystem(Composition):
     """Stacks of a package, interleaved, behind one memory port or several.
 
     Addresses go through the stacks in chunks of 128 bytes (`mtia.hbm_system`); port P of the system
@@ -62,24 +60,22 @@ class MemorySystem(wiring.Component):
         batching: Batching | None = None,
         phy: str | None = None,
     ):
-        self._timing, self._batching, self._phy = timing, batching, phy
-        self._ports = require_int("Memory system ports", ports, low=1, high=64)
         self._stacks = require_int("Memory system stacks", stacks, low=1, high=16)
-        self._sizes = sizes or PoolSizes()
         self._map = SystemMap(stacks=stacks, stack=AddressMap.of(timing.organization, level="stack"))
-        self._port = port = MemoryPort(address_bits=self._map.address_bits, tag_bits=tag_bits, id_bits=id_bits)
-        self._device = device_ports(Geometry.of(timing.organization))
-        members: dict[str, wiring.Member] = {
-            "refresh_mode": In(RefreshMode, init=RefreshMode.PER_BANK),
-            "idle": Out(1),
-            **register_ports(self._stack_address_bits + ceil_log2(stacks)),
-        }
-        for number in range(ports):
-            members[f"request_{number}"] = stream_in(port.request())
-            members[f"response_{number}"] = stream_out(port.response())
-        for prefix in () if phy else self.prefixes:
-            members |= {f"{prefix}{name}": member for name, member in self._device.items()}
-        super().__init__(members)
+        channels = timing.organization.channels
+        self._stack_address_bits = ADDRESS_BITS + ceil_log2(channels)
+        self._prefixes = tuple(f"stack_{stack}_channel_{i}_" for stack in range(stacks) for i in range(channels))
+        super().__init__(
+            subject="Memory system",
+            timing=timing,
+            ports=ports,
+            port=MemoryPort(address_bits=self._map.address_bits, tag_bits=tag_bits, id_bits=id_bits),
+            sizes=sizes,
+            batching=batching,
+            phy=phy,
+            register_bits=self._stack_address_bits + ceil_log2(stacks),
+            prefixes=self._prefixes,
+        )
 
     @classmethod
     def of(cls, generation: str | Generation, profile: str = "sim", *, id_bits: int = 0) -> "MemorySystem":
@@ -99,31 +95,12 @@ class MemorySystem(wiring.Component):
     @property
     def parameters(self) -> dict[str, object]:
         """What the system was built from."""
-        return {
-            "timing": self._timing,
-            "stacks": self._stacks,
-            "ports": self._ports,
-            "tag_bits": self._port.tag_bits,
-            "id_bits": self._port.id_bits,
-            "sizes": self._sizes,
-            "batching": self._batching,
-            "phy": self._phy,
-        }
+        return super().parameters | {"stacks": self._stacks}
 
     @property
     def stacks(self) -> int:
         """Stacks."""
         return self._stacks
-
-    @property
-    def channels(self) -> int:
-        """Channels of a stack."""
-        return self._timing.organization.channels
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of a memory port."""
-        return self._port
 
     @property
     def map(self) -> SystemMap:
@@ -133,11 +110,7 @@ class MemorySystem(wiring.Component):
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What stands before the names of each device's ports, the channels of stack 0 first."""
-        return tuple(f"stack_{stack}_channel_{i}_" for stack in range(self._stacks) for i in range(self.channels))
-
-    @property
-    def _stack_address_bits(self) -> int:
-        return ADDRESS_BITS + ceil_log2(self.channels)
+        return self._prefixes
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -155,10 +128,8 @@ class MemorySystem(wiring.Component):
             m.submodules[f"stack_{number}"] = Shared(stack)
             self._connect(m, stack, number)
             stacks.append(stack)
+        self._enter(m, entrances)
         for number, entrance in enumerate(entrances):
-            m.submodules[f"port_{number}"] = Shared(entrance)
-            connect(m, wiring.flipped(getattr(self, f"request_{number}")), entrance.request)
-            connect(m, entrance.response, wiring.flipped(getattr(self, f"response_{number}")))
             for target, stack in enumerate(stacks):
                 connect(m, entrance.requests[target], getattr(stack, f"request_{number}"))
                 connect(m, getattr(stack, f"response_{number}"), entrance.responses[target])
@@ -168,7 +139,7 @@ class MemorySystem(wiring.Component):
                 connect(m, refuse.response, entrance.responses[self._stacks])
         idle = [*(entrance.idle for entrance in entrances), *(stack.idle for stack in stacks)]
         m.d.comb += self.idle.eq(Cat(idle).all())
-        select_data(m, self, [stack.register_data for stack in stacks], self._stack_address_bits, cycles=2)
+        self._select_data(m, [stack.register_data for stack in stacks], self._stack_address_bits, cycles=2)
         return m
 
     def _connect(self, m: Module, stack: Stack, number: int) -> None:

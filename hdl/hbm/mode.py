@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.checks import require_int
+from .parts import WithEntries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Batching:
         require_int("Batching patience", self.patience, low=1)
 
 
-class Mode(wiring.Component):
+class Mode(WithEntries, wiring.Component):
     """Batches of reads and batches of writes: a change costs the bus some tens of CK.
 
     Reads go on until there are `high` writes, or none of them has come for `idle` cycles while a
@@ -60,11 +61,6 @@ class Mode(wiring.Component):
         super().__init__(
             {"reads": In(count), "writes": In(count), "writing": Out(1), "prepare": Out(1), "turned": Out(1)}
         )
-
-    @property
-    def entries(self) -> int:
-        """Places of a pool."""
-        return self._entries
 
     @property
     def batching(self) -> Batching:

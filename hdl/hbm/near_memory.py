@@ -8,13 +8,14 @@ from ..core.arith import delay
 from ..core.checks import require_int, stream_in
 from ..core.clock_gate import ClockGated
 from .commands import Geometry
+from .parts import WithGeometry
 from .port import DATA_BITS, MASK_BITS, fetch_layout, result_layout, store_layout, update_layout
 from .reduce_format import ReduceFormat, ReduceKind
 from .reduce_lanes import ReduceLanes
 from .select import RoundRobin, index_of, lowest, read
 
 
-class NearMemory(wiring.Component):
+class NearMemory(WithGeometry, wiring.Component):
     """Combining buffer of a pseudo-channel, and the arithmetic behind it.
 
     An update (a reduction, or a write of some bytes) takes a line and fetches its atom; further
@@ -68,11 +69,6 @@ class NearMemory(wiring.Component):
                 "combined": Out(1),
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
 
     @property
     def lines(self) -> int:

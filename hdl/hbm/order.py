@@ -10,6 +10,7 @@ from ..core.checks import require_int, stream_in, stream_out
 from ..core.connect import connect
 from ..core.stream import Skid
 from .commands import MemoryOp, Status
+from .parts import WithPort
 from .port import DATA_BITS, MemoryPort
 from .select import RoundRobin, index_of, lowest
 
@@ -19,7 +20,7 @@ def ordered(port: MemoryPort, slots: int) -> MemoryPort:
     return MemoryPort(address_bits=port.address_bits, tag_bits=1 + max(port.tag_bits, ceil_log2(slots)))
 
 
-class InOrder(wiring.Component):
+class InOrder(WithPort, wiring.Component):
     """Stands between a memory port with ids and one that answers in any order.
 
     A read takes a slot when it is accepted, and its slot's number is its tag behind this. Its answer
@@ -57,11 +58,6 @@ class InOrder(wiring.Component):
                 "idle": Out(1),
             }
         )
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the port."""
-        return self._port
 
     @property
     def slots(self) -> int:

@@ -11,13 +11,14 @@ from ..core.arith import sum_tree
 from ..core.checks import require_bool, require_int
 from .age import AgeOrder
 from .commands import Geometry
+from .parts import WithEntries, WithGeometry
 from .select import bit_of, index_of, lowest, read
 
 #: bits of the number of column commands of one SID after which another SID has its turn
 _PASSES = 6
 
 
-class Pool(wiring.Component):
+class Pool(WithGeometry, WithEntries, wiring.Component):
     """The waiting reads, or the waiting writes, of a pseudo-channel.
 
     An entry is a hit from the cycle in which its column command would be legal for its bank until
@@ -82,16 +83,6 @@ class Pool(wiring.Component):
                 "full": Out(1),
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def entries(self) -> int:
-        """Requests that fit."""
-        return self._entries
 
     @property
     def by_sid(self) -> bool:

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .commands import Geometry, RefreshMode
 from .cycles import Cycles
+from .parts import WithCycles, WithGeometry
 from .select import RoundRobin, index_of
 from .timer import timer
 
@@ -19,7 +20,7 @@ class RefreshWork(enum.Enum, shape=2):
     MANAGE = 3
 
 
-class Refresh(wiring.Component):
+class Refresh(WithGeometry, WithCycles, wiring.Component):
     """Refreshes the banks, one after the other or all at once.
 
     Per bank: a bank is owed a refresh every tREFI, the banks' times spread evenly. A bank for which
@@ -63,16 +64,6 @@ class Refresh(wiring.Component):
                 "held_all": Out(1),
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def cycles(self) -> Cycles:
-        """Distances between commands."""
-        return self._cycles
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

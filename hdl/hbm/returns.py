@@ -11,6 +11,7 @@ from ..core.connect import connect
 from ..core.fifo import Queue
 from .commands import Geometry, Status
 from .ecc import Decode
+from .parts import WithGeometry, WithPort
 from .port import DATA_BITS, MemoryPort, slot_layout
 from .registers import latency_layout
 
@@ -27,7 +28,7 @@ def origin_layout(geometry: Geometry, port: MemoryPort, lines: int, slots: int) 
     return data.StructLayout({"near": 1, "slot": 1, "name": name, "place": geometry.place(), "arrived": TIME_BITS})
 
 
-class Returns(wiring.Component):
+class Returns(WithGeometry, WithPort, wiring.Component):
     """Corrects what was read and sends it where it was asked for.
 
     issued: {valid, origin} of a read, in the order of the RD commands and before its data
@@ -72,16 +73,6 @@ class Returns(wiring.Component):
                 "idle": Out(1),
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the memory port."""
-        return self._port
 
     @property
     def lines(self) -> int:

@@ -14,6 +14,7 @@ from ..core.stream import Skid
 from .address import RouteAddress
 from .commands import Status
 from .order import InOrder, ordered
+from .parts import WithPort
 from .port import MemoryPort
 from .spread import Spread
 from .system_address import RouteSystem
@@ -128,7 +129,7 @@ class Route(wiring.Component):
         return Cat(where), half.inner
 
 
-class Refuse(wiring.Component):
+class Refuse(WithPort, wiring.Component):
     """Answers every request with the status ADDRESS.
 
     Latency 0, throughput one request a cycle.
@@ -142,11 +143,6 @@ class Refuse(wiring.Component):
         self._port = port
         super().__init__({"request": stream_in(port.request()), "response": stream_out(port.response())})
 
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the port."""
-        return self._port
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.d.comb += [
@@ -158,7 +154,7 @@ class Refuse(wiring.Component):
         return m
 
 
-class Entrance(wiring.Component):
+class Entrance(WithPort, wiring.Component):
     """A port of a stack or a memory system, up to the targets: order of ids, route, spread.
 
     Latency: 1 cycle for a request; for a response that of `Merge`, and with ids that of `InOrder`.
@@ -192,11 +188,6 @@ class Entrance(wiring.Component):
     def map(self) -> AddressMap | SystemMap:
         """The map of the port's addresses."""
         return self._map
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the port."""
-        return self._port
 
     @property
     def slots(self) -> int:

@@ -12,12 +12,13 @@ from .commands import Geometry, MaintainOp, RefreshMode
 from .cycles import Cycles
 from .limits import ColumnLimits, RowLimits
 from .mode import Batching, Mode
+from .parts import WithCycles, WithEntries, WithGeometry
 from .pool import Pool
 from .refresh import Refresh, RefreshWork
 from .select import RoundRobin, bit_of, index_of
 
 
-class Scheduler(wiring.Component):
+class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
     """Pools, banks and pickers of a pseudo-channel.
 
     Each cycle it issues at most one column command, and offers one ACT and one other row command
@@ -62,21 +63,6 @@ class Scheduler(wiring.Component):
                 **{name: Out(1) for name in ("writing", "turned", "idle", "precharged", "refresh_blocks")},
             }
         )
-
-    @property
-    def geometry(self) -> Geometry:
-        """Address fields."""
-        return self._geometry
-
-    @property
-    def cycles(self) -> Cycles:
-        """Distances between commands."""
-        return self._cycles
-
-    @property
-    def entries(self) -> int:
-        """Places of each pool."""
-        return self._entries
 
     @property
     def batching(self) -> Batching:

@@ -13,6 +13,7 @@ from ..core.checks import require_int, require_shape, stream_in, stream_out
 from ..core.connect import connect
 from ..core.shared import Shared
 from ..core.stream import Skid
+from .parts import WithPort
 from .port import MemoryPort
 
 #: inputs of an arbiter of a tree
@@ -81,7 +82,7 @@ class Merge(wiring.Component):
         return skid.o
 
 
-class Spread(wiring.Component):
+class Spread(WithPort, wiring.Component):
     """A memory port whose requests go to one of several, and whose responses come from all of them.
 
     A request waits until its target takes it, and those behind it wait too. Latency: 0 cycles for a
@@ -111,11 +112,6 @@ class Spread(wiring.Component):
         )
 
     @property
-    def port(self) -> MemoryPort:
-        """Widths of the ports."""
-        return self._port
-
-    @property
     def targets(self) -> int:
         """Ports that requests go to."""
         return self._targets
@@ -137,7 +133,7 @@ class Spread(wiring.Component):
         return m
 
 
-class Collect(wiring.Component):
+class Collect(WithPort, wiring.Component):
     """Several memory ports into one, in turn; a response goes to the port that asked.
 
     The number of the asking port stands in the tag of the one port above the bits of the others' tags.
@@ -164,11 +160,6 @@ class Collect(wiring.Component):
                 "response": stream_in(self.inner.response()),
             }
         )
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the asking ports."""
-        return self._port
 
     @property
     def ports(self) -> int:

@@ -1,8 +1,7 @@
 """All channels of a stack behind memory ports whose addresses go through the whole stack."""
 
 from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
 from mtia import hbm_profiles
@@ -11,12 +10,10 @@ from mtia.hbm import TimingSet
 from mtia.hbm_map import AddressMap
 from mtia.hbm_registers import ADDRESS_BITS
 
-from ..core.arith import delay
-from ..core.checks import require_int, stream_in, stream_out
 from ..core.connect import connect
 from ..core.shared import Shared
-from .channel import Channel, device_ports, register_ports
-from .commands import Geometry, RefreshMode
+from .channel import Channel
+from .composition import Composition, sizes_of
 from .mode import Batching
 from .port import MemoryPort
 from .pseudo_channel import PoolSizes
@@ -24,7 +21,7 @@ from .route import Entrance
 from .spread import Collect
 
 
-class Stack(wiring.Component):
+class Stack(Composition):
     """Channels of a stack, interleaved, behind one memory port or several.
 
     A request goes to the pseudo-channel that has its atom; the pseudo-channels take the ports in turn,
@@ -64,25 +61,21 @@ class Stack(wiring.Component):
         address_map: AddressMap | None = None,
         phy: str | None = None,
     ):
-        self._timing, self._batching, self._phy = timing, batching, phy
-        self._ports = require_int("Stack ports", ports, low=1, high=64)
-        self._sizes = sizes or PoolSizes()
         self._map = address_map or AddressMap.of(timing.organization, level="stack")
         if self._map.level != "stack":
             raise ValueError(f"Stack address map must be of level stack, not {self._map.level!r}")
-        self._port = port = MemoryPort(address_bits=self._map.address_bits, tag_bits=tag_bits, id_bits=id_bits)
-        self._device = device_ports(Geometry.of(timing.organization))
-        members: dict[str, wiring.Member] = {
-            "refresh_mode": In(RefreshMode, init=RefreshMode.PER_BANK),
-            "idle": Out(1),
-            **register_ports(ADDRESS_BITS + ceil_log2(self.channels)),
-        }
-        for number in range(ports):
-            members[f"request_{number}"] = stream_in(port.request())
-            members[f"response_{number}"] = stream_out(port.response())
-        for number in range(0 if phy else self.channels):
-            members |= {f"channel_{number}_{name}": member for name, member in self._device.items()}
-        super().__init__(members)
+        channels = timing.organization.channels
+        super().__init__(
+            subject="Stack",
+            timing=timing,
+            ports=ports,
+            port=MemoryPort(address_bits=self._map.address_bits, tag_bits=tag_bits, id_bits=id_bits),
+            sizes=sizes,
+            batching=batching,
+            phy=phy,
+            register_bits=ADDRESS_BITS + ceil_log2(channels),
+            prefixes=[f"channel_{number}_" for number in range(channels)],
+        )
 
     @classmethod
     def of(cls, generation: str | Generation, profile: str = "sim", *, id_bits: int = 0) -> "Stack":
@@ -100,26 +93,7 @@ class Stack(wiring.Component):
     @property
     def parameters(self) -> dict[str, object]:
         """What the stack was built from."""
-        return {
-            "timing": self._timing,
-            "ports": self._ports,
-            "tag_bits": self._port.tag_bits,
-            "id_bits": self._port.id_bits,
-            "sizes": self._sizes,
-            "batching": self._batching,
-            "address_map": self._map,
-            "phy": self._phy,
-        }
-
-    @property
-    def channels(self) -> int:
-        """Channels."""
-        return self._timing.organization.channels
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of a memory port."""
-        return self._port
+        return super().parameters | {"address_map": self._map}
 
     @property
     def address_map(self) -> AddressMap:
@@ -130,10 +104,8 @@ class Stack(wiring.Component):
         m = Module()
         entrances = [Entrance(map=self._map, port=self._port, slots=self._sizes.slots) for _ in range(self._ports)]
         collects = [Collect(port=entrances[0].inner, ports=self._ports) for _ in range(2 * self.channels)]
+        self._enter(m, entrances)
         for number, entrance in enumerate(entrances):
-            m.submodules[f"port_{number}"] = Shared(entrance)
-            connect(m, wiring.flipped(getattr(self, f"request_{number}")), entrance.request)
-            connect(m, entrance.response, wiring.flipped(getattr(self, f"response_{number}")))
             for target, collect in enumerate(collects):
                 connect(m, entrance.requests[target], collect.requests[number])
                 connect(m, collect.responses[number], entrance.responses[target])
@@ -156,7 +128,7 @@ class Stack(wiring.Component):
                 connect(m, getattr(channel, f"response_{pc}"), collect.response)
         waiting = [*(~entrance.idle for entrance in entrances), *(collect.request.valid for collect in collects)]
         m.d.comb += self.idle.eq(~Cat(waiting).any() & Cat(channel.idle for channel in channels).all())
-        self._read_registers(m, channels)
+        self._select_data(m, [channel.register_data for channel in channels], ADDRESS_BITS, cycles=1)
         return m
 
     def _connect(self, m: Module, channel: Channel, number: int) -> None:
@@ -176,24 +148,3 @@ class Stack(wiring.Component):
             channel.registers_clear.eq(self.registers_clear),
             channel.register_address.eq(self.register_address[:ADDRESS_BITS]),
         ]
-
-    def _read_registers(self, m: Module, channels: list[Channel]) -> None:
-        """Choose among the registers of the channels, into a register."""
-        select_data(m, self, [channel.register_data for channel in channels], ADDRESS_BITS, cycles=1)
-
-
-def sizes_of(profile: hbm_profiles.MemoryProfile) -> PoolSizes:
-    """Sizes of a pseudo-channel's buffers at a profile."""
-    return PoolSizes(entries=profile.entries, lines=profile.lines, responses=profile.responses)
-
-
-def select_data(m: Module, block: Stack, given: list[Value], low: int, *, cycles: int) -> None:
-    """Register data of a block from that of its parts, `cycles` after the address, by the address bits from `low`."""
-    if len(given) == 1:
-        m.d.sync += block.register_data.eq(given[0])
-        return
-    number = delay(m, block.register_address[low:], cycles, name="register_part")
-    with m.Switch(number):
-        for part, value in enumerate(given):
-            with m.Case(part) if part + 1 < len(given) else m.Default():
-                m.d.sync += block.register_data.eq(value)

@@ -9,10 +9,11 @@ from mtia.near_memory import TREE_SLOTS
 
 from ..core.checks import stream_in, stream_out
 from .commands import MemoryOp
+from .parts import WithPort
 from .port import MemoryPort, steps_layout, tree_layout
 
 
-class ExpandTree(wiring.Component):
+class ExpandTree(WithPort, wiring.Component):
     """Hands requests on; of a TREE it makes one for the destination and a read of each slot, in order.
 
     A TREE that has no slot or more than `mtia.near_memory.TREE_SLOTS`, and one with an address that is
@@ -30,11 +31,6 @@ class ExpandTree(wiring.Component):
     def __init__(self, *, port: MemoryPort, address_map: AddressMap):
         self._port, self._map = port, address_map
         super().__init__({"i": stream_in(port.request()), "o": stream_out(steps_layout(port)), "idle": Out(1)})
-
-    @property
-    def port(self) -> MemoryPort:
-        """Widths of the memory port."""
-        return self._port
 
     @property
     def address_map(self) -> AddressMap:

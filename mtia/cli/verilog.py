@@ -13,8 +13,9 @@ from amaranth.lib import wiring
 
 from hdl.emit import Emitted, emit
 from hdl.hbm.channel import Channel
+from hdl.hbm.composition import sizes_of
 from hdl.hbm.memory_system import MemorySystem
-from hdl.hbm.stack import Stack, sizes_of
+from hdl.hbm.stack import Stack
 from hdl.tensor.dot import DotProduct
 from hdl.tensor.engine import Engine
 from hdl.tensor.quantize import Quantizer
