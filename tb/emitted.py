@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import inspect
 import json
+import sys
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -30,11 +32,13 @@ def sources() -> str:
 
 
 def emitted(component: wiring.Component, *, name: str) -> Emitted:
-    """As `hdl.emit.emit`; a component of `hdl` that was emitted before from the same sources is read back.
+    """As `hdl.emit.emit`; a component of `hdl` or `tb` that was emitted before from the same sources is read back.
 
-    Components defined elsewhere, or that do not tell their parameters, are emitted anew.
+    What a component of `tb` is made of stands in its own file and in `hdl`. Components defined elsewhere, or that do
+    not tell their parameters, are emitted anew.
     """
-    if not type(component).__module__.startswith("hdl."):
+    home = type(component).__module__
+    if not home.startswith(("hdl.", "tb.")):
         return emit(component, name=name)
     try:
         what = describe(component)
@@ -47,7 +51,8 @@ def emitted(component: wiring.Component, *, name: str) -> Emitted:
         for file_name, text in made.files().items():
             (folder / file_name).write_text(text, encoding="utf-8")
 
-    folder = cache.fetch(["emitted", name, what, tables, sources(), repr(versions())], build)
+    own = "" if home.startswith("hdl.") else inspect.getsource(sys.modules[home])
+    folder = cache.fetch(["emitted", name, what, tables, sources(), own, repr(versions())], build)
     mark_used(component)
     return Emitted(
         name=name,

@@ -2,7 +2,8 @@
 
 import ctypes
 import functools
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from . import cache, verilator
@@ -10,6 +11,9 @@ from .models.cpp import CppModel, models_files, models_header
 from .ports import TOP, Design, Port, StreamPort
 
 _SOURCES = Path(__file__).parent / "cpp"
+
+#: Options of `build` for a library that Python loads.
+SHARED = ("-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared")
 
 
 def library(design: Design, *, models: Sequence[CppModel] = (), trace: bool = False, optimise: str = "-O1") -> Path:
@@ -19,9 +23,8 @@ def library(design: Design, *, models: Sequence[CppModel] = (), trace: bool = Fa
     faster with -O2 than with -O1 and took 1.8 times as long to compile. Raises ``verilator.BuildError``, and for
     models ``ValueError`` or ``KeyError`` where they do not fit the design.
     """
-    flags = ["-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared"]
-    extra = {"lane_models.h": models_header(design, models, _member), **models_files(models)}
-    return _build(design, "lane.cpp", "lane.so", flags, extra=extra, trace=trace, optimise=optimise)
+    extra = {"lane_models.h": models_header(design, models, member), **models_files(models)}
+    return build(design, "lane.cpp", "lane.so", flags=SHARED, extra=extra, trace=trace, optimise=optimise)
 
 
 @functools.cache
@@ -58,22 +61,27 @@ def load(path: Path) -> ctypes.CDLL:
 
 def plain_executable(design: Design, *, optimise: str = "-O1") -> Path:
     """Executable of ``design`` under a plain C++ ``main``: what the lane's speed is compared with."""
-    return _build(design, "main.cpp", "main", [], extra={}, trace=False, optimise=optimise)
+    return build(design, "main.cpp", "main", flags=(), extra={}, trace=False, optimise=optimise)
 
 
-def _build(
+def build(
     design: Design,
     harness: str,
     product: str,
-    flags: list[str],
     *,
-    extra: dict[str, str],
+    flags: Sequence[str],
+    extra: Mapping[str, str],
     trace: bool,
     optimise: str,
 ) -> Path:
+    """The file ``product`` that Verilator and the C++ compiler make of a design and ``harness``, a file of ``tb/cpp``.
+
+    ``flags`` are options of Verilator, ``extra`` the headers that the harness includes beside ``lane_ports.h``,
+    ``bench.h`` and ``streams.h``: name -> text. From the cache or built now; raises ``verilator.BuildError``.
+    """
     files = {
         "lint.vlt": verilator.lint_file(),
-        "top.v": design.verilog,
+        "top.v": design.verilog if trace else with_registered_reset(design),
         "lane_ports.h": ports_header(design, trace=trace),
         "bench.h": (_SOURCES / "bench.h").read_text(),
         "streams.h": (_SOURCES / "streams.h").read_text(),
@@ -100,6 +108,38 @@ def _build(
     return cache.fetch([*files, *files.values(), *options, *verilator.fingerprint()], build) / product
 
 
+def with_registered_reset(design: Design) -> str:
+    """Verilog of a design inside a module that gives it the reset a cycle later, from a register.
+
+    Verilator evaluates what depends on an input twice a cycle, and what a register may be reset to depends on the
+    reset: as an input it costs a third of the speed. A harness lets one cycle more pass after a reset.
+    """
+    if design.reset is None or design.clock is None:
+        return design.verilog
+    inner, count = re.subn(rf"^module {TOP}\(", f"module {TOP}_inner(", design.verilog, flags=re.MULTILINE)
+    if count != 1:
+        raise ValueError(f"Verilog of {design.name!r} must have one module {TOP!r}, not {count!r}")
+    ports = [(design.clock, 1, True), (design.reset, 1, True)]
+    ports += [(port.name, port.width, port.driven) for port in design.plain]
+    for stream in design.streams:
+        ports.append((stream.payload.name, stream.payload.width, stream.driven))
+        handshake = ((stream.valid, stream.driven), (stream.ready, not stream.driven))
+        ports += [(name, 1, driven) for name, driven in handshake if name is not None]
+    declared = ",\n".join(
+        f"  {'input' if driven else 'output'} [{width - 1}:0] {name}" for name, width, driven in ports
+    )
+    connected = ", ".join(f".{name}({'held' if name == design.reset else name})" for name, _, _ in ports)
+    return f"""{inner}
+module {TOP}(
+{declared}
+);
+  reg held = 1'b0;
+  always @(posedge {design.clock}) held <= {design.reset};
+  {TOP}_inner inner({connected});
+endmodule
+"""
+
+
 def ports_header(design: Design, *, trace: bool) -> str:
     """C++ of ``lane_ports.h``: a type for each stream, a case for each plain port, the clock and the reset."""
     inputs = [stream for stream in design.streams if stream.driven]
@@ -108,6 +148,7 @@ def ports_header(design: Design, *, trace: bool) -> str:
     lines = [
         f"#define LANE_TRACE_FST {int(wave == 'fst')}",
         f"#define LANE_TRACE_VCD {int(wave == 'vcd')}",
+        f"#define LANE_RESET_REGISTERED {int(not trace and None not in (design.clock, design.reset))}",
         "template <class...> struct Types {};",
         *(line for index, stream in enumerate(inputs) for line in _input_type(index, stream)),
         *(line for index, stream in enumerate(outputs) for line in _output_type(index, stream)),
@@ -121,17 +162,17 @@ def ports_header(design: Design, *, trace: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _member(name: str) -> str:
+def member(name: str) -> str:
     """Member of the model's class for a Verilog port: Verilator escapes each pair of underscores."""
     return "m." + name.replace("__", "___05F")
 
 
 def _assignment(port: str | None) -> str:
-    return f"{_member(port)} = v;" if port else ""
+    return f"{member(port)} = v;" if port else ""
 
 
 def _value(port: str | None) -> str:
-    return _member(port) if port else "true"
+    return member(port) if port else "true"
 
 
 def _input_type(index: int, stream: StreamPort) -> Iterable[str]:
@@ -139,7 +180,7 @@ def _input_type(index: int, stream: StreamPort) -> Iterable[str]:
     yield f"struct In{index} {{"
     yield f"    static constexpr int words = {stream.words};"
     yield f"    static constexpr uint32_t top_mask = {hex((1 << top_bits) - 1)};"
-    yield f"    static auto& payload(Vtop& m) {{ return {_member(stream.payload.name)}; }}"
+    yield f"    static auto& payload(Vtop& m) {{ return {member(stream.payload.name)}; }}"
     yield f"    static void set_valid(Vtop& m, bool v) {{ {_assignment(stream.valid)} }}"
     yield f"    static bool ready(Vtop& m) {{ return {_value(stream.ready)}; }}"
     yield "};"
@@ -149,7 +190,7 @@ def _output_type(index: int, stream: StreamPort) -> Iterable[str]:
     yield f"struct Out{index} {{"
     yield f"    static constexpr int words = {stream.words};"
     yield f"    static constexpr bool has_ready = {'true' if stream.ready else 'false'};"
-    yield f"    static auto& payload(Vtop& m) {{ return {_member(stream.payload.name)}; }}"
+    yield f"    static auto& payload(Vtop& m) {{ return {member(stream.payload.name)}; }}"
     yield f"    static bool valid(Vtop& m) {{ return {_value(stream.valid)}; }}"
     yield f"    static void set_ready(Vtop& m, bool v) {{ {_assignment(stream.ready)} }}"
     yield "};"
@@ -159,7 +200,7 @@ def _plain_access(signature: str, function: str, ports: Iterable[Port]) -> Itera
     yield f"{signature} {{"
     yield "    switch (index) {"
     for index, port in enumerate(ports):
-        yield f"        case {index}: {function}({_member(port.name)}, words); break;"
+        yield f"        case {index}: {function}({member(port.name)}, words); break;"
     yield "        default: break;"
     yield "    }"
     yield "}"

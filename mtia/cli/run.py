@@ -1,4 +1,4 @@
-"""``mtia run``: a matrix product or a trained network's layer on the tensor engine, requests through an HBM channel."""
+"""``mtia run``: a matrix product or a trained network's layer, requests through an HBM channel, a collective."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ from typing import Any
 from .common import command_parser
 
 #: what can be run: name, and of its module here after ``run_``
-WORK = ("gemm", "layer", "hbm")
+WORK = ("gemm", "layer", "hbm", "collective")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -19,9 +19,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
             Run a block of a generation's RTL under Verilator, and compare every bit of what it gives
             with the golden model.
 
-            gemm    tensor engine: a product of random matrices, or of your own from .npy files
-            layer   tensor engine: a linear layer of a trained network, real weights and activations
-            hbm     HBM channel: requests from a file or of a pattern; bandwidth and latency
+            gemm        tensor engine: a product of random matrices, or of your own from .npy files
+            layer       tensor engine: a linear layer of a trained network, real weights and activations
+            hbm         HBM channel: requests from a file or of a pattern; bandwidth and latency
+            collective  message engines, links and switch: an all-reduce and the like over 2 to 72 ranks
 
             Exit status: 0 all bits equal, 1 some differ, 2 the command could not be carried out.
         """,
@@ -29,12 +30,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
             mtia run layer                                            the first thing to try
             mtia run gemm --gen mtia450 --format-a MXFP8_E4M3 --format-b MXFP4
             mtia run hbm --pattern stream                             a channel's bandwidth
+            mtia run collective --op allreduce --ranks 8              a domain of 8 accelerators
             mtia run gemm --help                                      all options of a product
             mtia run layer --help                                     all options of a layer
         """,
     )
     work = parser.add_subparsers(
-        metavar="WORK", dest="work", required=True, help="gemm, layer or hbm; each has its own --help"
+        metavar="WORK", dest="work", required=True, help="gemm, layer, hbm or collective; each has its own --help"
     )
     for name in WORK:
         _module(name).add_parser(work)

@@ -29,7 +29,7 @@ def read_matrix(path: Path, role: str) -> NDArray[np.float32]:
     Raises UserError for what is no such file, another kind of element, another number of axes, an
     empty matrix, or elements that are NaN, infinite or beyond float32.
     """
-    array = _read(path, role)
+    array = read_array(path, role)
     if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
         kinds = "floating-point or integer numbers of up to 64 bits"
         raise UserError(f"{role} must hold {kinds}, not {array.dtype.name} ({path})")
@@ -51,7 +51,8 @@ def read_matrix(path: Path, role: str) -> NDArray[np.float32]:
     return values
 
 
-def _read(path: Path, role: str) -> NDArray[Any]:
+def read_array(path: Path, role: str) -> NDArray[Any]:
+    """An array of a ``.npy`` file; `role` names it in errors. Raises UserError for what is no such file."""
     with user_errors(), path.open("rb") as file:
         if not file.peek(len(_MAGIC)).startswith(_MAGIC):
             raise UserError(f"{role} must be a .npy file, as numpy.save writes it, not {path}")
@@ -65,22 +66,22 @@ def _read(path: Path, role: str) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def output_matrix(path: Path | None) -> Iterator[list[NDArray[np.float32]]]:
-    """Write the matrix that the block puts into the list as ``.npy``, at once, when the block ends well.
+def output_matrix(path: Path | None, option: str = "--out") -> Iterator[list[NDArray[Any]]]:
+    """Write the array that the block puts into the list as ``.npy``, at once, when the block ends well.
 
     The place is tried before the block runs: UserError if it cannot be written. Without a path the
-    matrix is dropped.
+    array is dropped. `option` names it in errors.
     """
-    kept: list[NDArray[np.float32]] = []
+    kept: list[NDArray[Any]] = []
     if path is None:
         yield kept
         return
     if path.is_dir():
-        raise UserError(f"--out must name a file, not the folder {path}")
+        raise UserError(f"{option} must name a file, not the folder {path}")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     except OSError as error:
-        raise UserError(f"--out must be in a folder that can be written, not {path} ({error.strerror})") from error
+        raise UserError(f"{option} must be in a folder that can be written, not {path} ({error.strerror})") from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield kept

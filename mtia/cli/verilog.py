@@ -6,6 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from hdl.hbm.channel import Channel
 from hdl.hbm.composition import sizes_of
 from hdl.hbm.memory_system import MemorySystem
 from hdl.hbm.stack import Stack
+from hdl.link.link import Link
+from hdl.message.engine import MessageEngine
+from hdl.switch.switch import Switch
 from hdl.tensor.dot import DotProduct
 from hdl.tensor.engine import Engine
 from hdl.tensor.quantize import Quantizer
-from mtia import hbm_profiles
+from mtia import hbm_profiles, message_profiles, switch
 from mtia.formats import MX_FORMATS
 from mtia.generations import GENERATIONS, PROFILES, Generation
+from mtia.link import LinkParameters
 
 from .common import UserError, add_json, add_profile, command_parser, generation_argument, print_json, user_errors
 from .progress import explain_wait
@@ -40,6 +45,16 @@ def _hbm_channel(gen: Generation, profile: str) -> wiring.Component:
     return Channel(timing=gen.structure.hbm.timing, sizes=small if profile == "fpga" else None)
 
 
+def _message_engine(gen: Generation, profile: str) -> wiring.Component:
+    return MessageEngine(parameters=message_profiles.of(profile))
+
+
+def _switch(gen: Generation, profile: str) -> wiring.Component:
+    if profile == "full":
+        return Switch(parameters=switch.of(gen))
+    return Switch(parameters=replace(switch.of(gen, "sim"), ports=8 if profile == "sim" else 4))
+
+
 #: block -> what it is, and how to build it for a generation and profile
 BLOCKS: dict[str, tuple[str, Callable[[Generation, str], wiring.Component]]] = {
     "dpe": ("the dot-product engine", lambda gen, profile: Engine(parameters=gen.engine(profile))),
@@ -48,6 +63,9 @@ BLOCKS: dict[str, tuple[str, Callable[[Generation, str], wiring.Component]]] = {
     "hbm-channel": ("controller of an HBM channel (fpga: small pools)", _hbm_channel),
     "hbm-stack": ("all channels of a stack behind memory ports", Stack.of),
     "hbm-system": ("all stacks of the package behind memory ports", MemorySystem.of),
+    "message-engine": ("the engine that runs collectives", _message_engine),
+    "link": ("one end of the reliable link of a NIC", lambda gen, profile: Link(parameters=LinkParameters())),
+    "switch": ("the switch of the generation's domain (sim: 8 ports, fpga: 4)", _switch),
 }
 
 

@@ -97,7 +97,8 @@ struct Lane {
         each_model([&](auto& each) { each.reset(*model); });
         settle();
         set_reset(*model, 1);
-        for (uint64_t i = 0; i < length; ++i) {
+        for (uint64_t i = 0; i < length + LANE_RESET_REGISTERED; ++i) {
+            if (i == length) set_reset(*model, 0);  // the design sees it a cycle later
             if (wave) {
                 clock_low<true>();
                 clock_high<true>();

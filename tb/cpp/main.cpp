@@ -97,7 +97,8 @@ int simulate(int argc, char** argv) {
     uint64_t cycles = 0;
     bool done = false;
     set_reset(top, true);
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 4 + 2 * LANE_RESET_REGISTERED; ++i) {
+        if (i == 4) set_reset(top, false);  // the design sees it a cycle later
         set_clock(top, i & 1);
         top.eval();
     }

@@ -1,0 +1,1 @@
+"""Proofs: properties of the link and of what it stands on, for all inputs, by SymbiYosys."""

@@ -1,0 +1,1 @@
+"""Links between accelerators: frames, CRC, credits, replay, and the NIC that they make."""

@@ -1,0 +1,41 @@
+"""CRC of a whole word at once."""
+
+from collections.abc import Sequence
+
+from amaranth import *
+
+from mtia.link import CrcParameters
+
+
+def masks(parameters: CrcParameters, width: int) -> tuple[list[int], int]:
+    """The CRC of a word of `width` bits, bit 0 first, as linear algebra.
+
+    Returns for each bit of the CRC the mask of the word's bits that it is the parity of, and the CRC of a word of
+    zeros, which is XORed to these.
+    """
+    bits = parameters.bits
+    polynomial = int(f"{parameters.polynomial:0{bits}b}"[::-1], 2)  # reflected: the lowest bit leaves first
+    rows = [0] * bits
+    residue = polynomial  # of a one at the word's last bit, then of those before it
+    for place in reversed(range(width)):
+        for bit in range(bits):
+            rows[bit] |= (residue >> bit & 1) << place
+        residue = residue >> 1 ^ (polynomial if residue & 1 else 0)
+    zeros = (1 << bits) - 1
+    for _ in range(width):
+        zeros = zeros >> 1 ^ (polynomial if zeros & 1 else 0)
+    return rows, zeros ^ (1 << bits) - 1
+
+
+def crc_bits(parameters: CrcParameters, word: Value) -> Sequence[Value]:
+    """Each bit of the CRC of `word` as the parity of the word with zeros in the places that do not count.
+
+    Written in this form, and with `word` a plain signal, Verilator makes it a mask and a parity of machine words.
+    Combinational; in hardware a tree of XORs over about half of the word a bit.
+    """
+    rows, zeros = masks(parameters, len(word))
+    places = range(len(word))
+    return [
+        Cat(word[place] if row >> place & 1 else Const(0, 1) for place in places).xor() ^ (zeros >> bit & 1)
+        for bit, row in enumerate(rows)
+    ]

@@ -1,0 +1,124 @@
+"""Asks the receiver whether what threads wait for has arrived."""
+
+from amaranth import *
+from amaranth.lib import data, enum, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from mtia.message import MAX_RANKS
+
+from ..core.checks import require_int, stream_in, stream_out
+from ..hbm.select import RoundRobin, index_of
+from .jobs import THREAD_BITS, Chosen
+from .layouts import Event
+from .ports import Answer, Query, ReadyAnswer, ReadyQuery
+from .visit import Wait
+
+_Kept = data.StructLayout({"event": 16, "sequence": 16, "mask": MAX_RANKS, "port": 8})
+
+
+class _State(enum.Enum, shape=2):
+    IDLE = 0
+    ASK = 1
+    ANSWER = 2
+
+
+class Arrivals(wiring.Component):
+    """Keeps what threads wait for, and asks for it once when they begin to wait and once more each time when
+    something of it arrived: nothing is asked in vain again and again.
+
+    One question at a time, threads in turn; 2 cycles from an arrival to the question, and the answer wakes the thread
+    in its cycle.
+
+    Parameters
+    ----------
+    threads : 4 to 16.
+
+    Members
+    -------
+    wait : what a thread waits for from the next cycle on.
+    waits_event, waits_token : a bit a thread: it does wait.
+    arrived, arrived_event : a bit of that event is set; ready_arrived : a READY came.
+    query, answer, ready_query, ready_answer : streams to and from the receiver; each question takes its READY.
+    wake : the thread's answer was yes. asked : the thread asked for.
+    """
+
+    def __init__(self, *, threads: int):
+        self._threads = require_int("Threads", threads, low=4, high=1 << THREAD_BITS)
+        super().__init__(
+            {
+                "wait": In(Wait),
+                "waits_event": In(threads),
+                "waits_token": In(threads),
+                "arrived": In(1),
+                "arrived_event": In(16),
+                "ready_arrived": In(1),
+                "query": stream_out(Query),
+                "answer": stream_in(Answer),
+                "ready_query": stream_out(ReadyQuery),
+                "ready_answer": stream_in(ReadyAnswer),
+                "wake": Out(Chosen),
+                "asked": Out(Chosen),
+            }
+        )
+
+    @property
+    def threads(self) -> int:
+        """Threads."""
+        return self._threads
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.kept = kept = memory.Memory(shape=_Kept, depth=self.threads, init=[])
+        m.submodules.turn = turn = RoundRobin(inputs=self.threads)
+        write, look = kept.write_port(), kept.read_port(domain="comb")
+        state, thread, is_token = Signal(_State), Signal(THREAD_BITS), Signal()
+        query, tokens, is_yes = self.query.payload, self.ready_query.payload, Signal()
+        m.d.comb += [
+            *(write.en.eq(self.wait.valid), write.addr.eq(self.wait.thread), look.addr.eq(thread)),
+            *(write.data[name].eq(self.wait[name]) for name in _Kept.members),
+            turn.requests.eq(self._dirty(m, Mux(state == _State.IDLE, turn.picked, 0))),
+            turn.taken.eq(state == _State.IDLE),
+            *(query[name].eq(look.data[name]) for name in ("event", "sequence", "mask")),
+            *(tokens.communicator.eq(Event(look.data.event).communicator), tokens.port.eq(look.data.port)),
+            *(tokens.take.eq(1), self.asked.valid.eq(state != _State.IDLE), self.asked.thread.eq(thread)),
+            self.query.valid.eq((state == _State.ASK) & ~is_token),
+            self.ready_query.valid.eq((state == _State.ASK) & is_token),
+            self.answer.ready.eq((state == _State.ANSWER) & ~is_token),
+            self.ready_answer.ready.eq((state == _State.ANSWER) & is_token),
+            is_yes.eq(Mux(is_token, self.ready_answer.payload.available, self.answer.payload.complete)),
+            self.wake.thread.eq(thread),
+        ]
+        with m.Switch(state):
+            with m.Case(_State.IDLE):
+                with m.If(turn.picked.any()):
+                    index = index_of(m, turn.picked, name="picked")
+                    m.d.sync += [thread.eq(index), is_token.eq((turn.picked & self.waits_token).any())]
+                    m.d.sync += state.eq(_State.ASK)
+            with m.Case(_State.ASK):
+                with m.If(Mux(is_token, self.ready_query.ready, self.query.ready)):
+                    m.d.sync += state.eq(_State.ANSWER)
+            with m.Default():
+                with m.If(Mux(is_token, self.ready_answer.valid, self.answer.valid)):
+                    m.d.comb += self.wake.valid.eq(is_yes)
+                    m.d.sync += state.eq(_State.IDLE)
+        return m
+
+    def _dirty(self, m: Module, picked: Value) -> Value:
+        """Threads whose answer may have changed since they were asked for."""
+        dirty, waits = Signal(self.threads), Signal(self.threads)
+        for index in range(self.threads):
+            event, begins, changed = (Signal(16, name=f"event_{index}"), Signal(name=f"begins_{index}"), Signal())
+            m.d.comb += [
+                begins.eq(self.wait.valid & (self.wait.thread == index)),
+                changed.eq(
+                    (self.arrived & (event == self.arrived_event)) | (self.ready_arrived & self.waits_token[index])
+                ),
+            ]
+            with m.If(begins):
+                m.d.sync += event.eq(self.wait.event)
+            with m.If(begins | changed):
+                m.d.sync += dirty[index].eq(1)
+            with m.Elif(picked[index]):
+                m.d.sync += dirty[index].eq(0)
+        m.d.comb += waits.eq(dirty & (self.waits_event | self.waits_token))
+        return waits

@@ -1,0 +1,126 @@
+"""One command slot: how far its command is."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from mtia.message import Status
+
+from .jobs import SLOT_BITS
+
+#: bits of a slot's count of uses: what tells an answer to its command from a late one to the command before
+GENERATION_BITS = 12
+#: bits of the count of messages to be acknowledged
+ACKNOWLEDGE_BITS = 14
+
+
+class CommandSlot(wiring.Component):
+    """State of a command from its descriptor to its completion.
+
+    Admitted, a command waits until no earlier one of its communicator is `ahead`, then for its semaphore, then it is
+    `startable`. It has finished when nothing of it runs and every message that asks for it is acknowledged; or at
+    once when it fails. The slot is free again when its completion is written and nothing of it runs.
+
+    Members
+    -------
+    allocate : the slot is in use.
+    admit : its descriptor is known: `fault`, `is_collective`, `is_remote` (needs the link), `has_condition`, the
+        `communicator`, and how many commands are `ahead` on it.
+    passed : a command of its communicator, admitted before it, has left.
+    met : its semaphore's condition is true.
+    start : it runs, `parts` things of it; `asks`: one of them is a message to be acknowledged. part_ended : one of
+        them has ended.
+    begin : so many `messages` more to be acknowledged; acknowledged : one is; refused : one is refused for `reason`.
+    link_down : nothing gets through.
+    reported, free : its completion is taken; the slot is to be free. held : it is about to start, and cannot be.
+    used, collective, on : in use; by a collective; on that communicator.
+    startable, wanted, settled, failed, finished, freeable : see above; `wanted`: it waits for its semaphore.
+    status, detail : how it ended. generation : how often the slot was used before.
+    """
+
+    def __init__(self) -> None:
+        taken = (
+            "allocate",
+            "admit",
+            "fault",
+            "is_collective",
+            "is_remote",
+            "has_condition",
+            "passed",
+            "met",
+            "start",
+            "asks",
+        )
+        later = ("part_ended", "begin", "acknowledged", "refused", "link_down", "reported", "free", "held")
+        given = ("used", "collective", "startable", "wanted", "settled", "failed", "finished", "freeable")
+        super().__init__(
+            {
+                **{name: In(1) for name in (*taken, *later)},
+                "communicator": In(4),
+                "ahead": In(SLOT_BITS),
+                "parts": In(3),
+                "messages": In(7),
+                "reason": In(4),
+                **{name: Out(1) for name in given},
+                "on": Out(4),
+                "status": Out(4),
+                "detail": Out(4),
+                "generation": Out(GENERATION_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        known, running, remote, condition, is_reported = (
+            Signal(name=name) for name in ("known", "running", "remote", "condition", "is_reported")
+        )
+        parts, before, unsettled = Signal(3), Signal(SLOT_BITS), Signal(ACKNOWLEDGE_BITS)
+        alive, turn = Signal(), Signal()
+        m.d.comb += [
+            alive.eq(known & ~self.failed & ~is_reported),
+            turn.eq(before == 0),
+            self.wanted.eq(alive & turn & condition & ~running),
+            self.startable.eq(alive & turn & ~condition & ~running),
+            self.settled.eq(unsettled == 0),
+            self.finished.eq(known & ~is_reported & (self.failed | (running & (parts == 0) & self.settled))),
+            self.freeable.eq(known & is_reported & (parts == 0) & ~self.held),
+        ]
+        with m.If(self.allocate):
+            m.d.sync += self.used.eq(1)
+        with m.If(self.admit):
+            m.d.sync += [
+                *(known.eq(1), self.failed.eq(self.fault | (self.link_down & self.is_remote))),
+                self.status.eq(
+                    Mux(self.fault, Status.MALFORMED, Mux(self.link_down & self.is_remote, Status.LINK_DOWN, Status.OK))
+                ),
+                *(self.collective.eq(self.is_collective & ~self.fault), self.on.eq(self.communicator)),
+                *(remote.eq(self.is_remote), condition.eq(self.has_condition), before.eq(self.ahead)),
+                *(running.eq(0), is_reported.eq(0), self.detail.eq(0), unsettled.eq(0), parts.eq(0)),
+            ]
+        with m.Elif(known):
+            m.d.sync += [
+                parts.eq(Mux(self.start, self.parts, parts - self.part_ended)),
+                unsettled.eq(unsettled + Mux(self.begin, self.messages, self.start & self.asks) - self.acknowledged),
+                before.eq(before - self.passed),
+            ]
+            with m.If(self.start):
+                m.d.sync += running.eq(1)
+            with m.If(self.met & self.wanted):
+                m.d.sync += condition.eq(0)
+            with m.If(self.reported):
+                m.d.sync += is_reported.eq(1)
+            with m.If(alive & ~self.finished & ~self.reported):
+                self._failures(m, remote)
+            with m.If(self.free):
+                m.d.sync += [
+                    *(self.used.eq(0), known.eq(0), self.collective.eq(0), self.failed.eq(0)),
+                    self.generation.eq(self.generation + 1),
+                ]
+        return m
+
+    def _failures(self, m: Module, remote: Signal) -> None:
+        """What ends a command before it is through; the first counts."""
+        with m.If(self.refused):
+            m.d.sync += [self.failed.eq(1), self.status.eq(Status.REFUSED), self.detail.eq(self.reason)]
+        with m.Elif(self.link_down & remote):
+            m.d.sync += [self.failed.eq(1), self.status.eq(Status.LINK_DOWN)]

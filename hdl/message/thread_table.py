@@ -1,0 +1,114 @@
+"""The threads of an engine: who is free, who may go on, where each is."""
+
+from amaranth import *
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core.checks import require_int, stream_in
+from ..hbm.select import RoundRobin, index_of, lowest
+from .jobs import SLOT_BITS, THREAD_BITS, Chosen, Leave, Place
+from .thread import ThreadStates
+
+
+class ThreadTable(wiring.Component):
+    """`threads` threads and their places.
+
+    The pick among the READY is in turn, so that each gets on. Latency of a pick 0; what changes a thread is seen in
+    the next cycle.
+
+    Parameters
+    ----------
+    threads : 4 to 16. slots : command slots, 1 to 16.
+
+    Members
+    -------
+    start : stream of `Place`: a thread begins there. Waits while no thread is free, or `place` is written.
+    free : how many threads are free.
+    pick : {valid, thread, place, synced} of a READY thread; take : it becomes BUSY.
+    block : a BUSY thread leaves, its place as it was. release : one leaves for `place`; `advance`: it has to
+        synchronise again.
+    begin : a job is issued for the thread; begin_work : it is one of the reducer's. sent, worked : one is done.
+    wake, sized : what the thread waits for is there. asked, asked_size : for which thread it is being asked.
+    can_send, can_work : room for jobs. settled, met, failed : a bit a command slot, see `ThreadStates`.
+    waits_event, waits_token, idle, last_idle : a bit a thread.
+    wanted : a bit a command slot: some thread of it waits for the semaphore.
+    active : some thread is READY or BUSY.
+    ended : {valid, slot}: a thread of that command ended; it is free in the next cycle.
+    """
+
+    def __init__(self, *, threads: int, slots: int):
+        self._threads = require_int("Threads", threads, low=4, high=1 << THREAD_BITS)
+        self._slots = require_int("Slots", slots, low=1, high=1 << SLOT_BITS)
+        pick = {"valid": 1, "thread": THREAD_BITS, "place": Place, "synced": 1}
+        super().__init__(
+            {
+                "start": stream_in(Place),
+                "free": Out(range(threads + 1)),
+                "pick": Out(data.StructLayout(pick)),
+                "take": In(1),
+                "block": In(Leave),
+                "release": In(Leave),
+                "place": In(Place),
+                "advance": In(1),
+                "begin": In(Chosen),
+                "begin_work": In(1),
+                "sent": In(Chosen),
+                "worked": In(Chosen),
+                "wake": In(Chosen),
+                "asked": In(Chosen),
+                "sized": In(Chosen),
+                "asked_size": In(Chosen),
+                "can_send": In(1),
+                "can_work": In(1),
+                **{name: In(slots) for name in ("settled", "met", "failed")},
+                **{name: Out(threads) for name in ("waits_event", "waits_token", "idle", "last_idle")},
+                "wanted": Out(slots),
+                "active": Out(1),
+                "ended": Out(data.StructLayout({"valid": 1, "slot": SLOT_BITS})),
+            }
+        )
+
+    @property
+    def threads(self) -> int:
+        """Threads."""
+        return self._threads
+
+    @property
+    def slots(self) -> int:
+        """Command slots."""
+        return self._slots
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.states = states = ThreadStates(threads=self.threads, slots=self.slots)
+        m.submodules.places = places = memory.Memory(shape=Place, depth=self.threads, init=[])
+        m.submodules.turn = turn = RoundRobin(inputs=self.threads)
+        write, read, leaving = places.write_port(), places.read_port(domain="comb"), places.read_port(domain="comb")
+        started, freed, taken = Signal(self.threads), Signal(self.threads), Signal()
+        thread = index_of(m, turn.picked, name="picked")
+        same = ("block", "release", "advance", "begin", "begin_work", "sent", "worked", "wake", "asked", "sized")
+        more = ("asked_size", "can_send", "can_work", "settled", "met", "failed")
+        m.d.comb += [
+            *(getattr(states, name).eq(getattr(self, name)) for name in (*same, *more)),
+            *(getattr(self, name).eq(getattr(states, name)) for name in ("waits_event", "waits_token", "idle")),
+            *(self.last_idle.eq(states.last_idle), self.wanted.eq(states.wanted)),
+            self.active.eq((states.ready | states.busy).any()),
+            *(started.eq(lowest(states.free)), freed.eq(lowest(states.ended))),
+            self.start.ready.eq(started.any() & ~self.release.valid),
+            taken.eq(self.start.valid & self.start.ready),
+            *(states.start.eq(Mux(taken, started, 0)), states.start_slot.eq(self.start.payload.slot)),
+            *(states.take.eq(Mux(self.take, turn.picked, 0)), states.freed.eq(freed)),
+            *(turn.requests.eq(states.ready), turn.taken.eq(self.take)),
+            *(self.pick.valid.eq(states.ready.any()), self.pick.thread.eq(thread)),
+            self.pick.synced.eq((states.synced & turn.picked).any()),
+            *(read.addr.eq(thread), Value.cast(self.pick.place).eq(Value.cast(read.data))),
+            write.en.eq(self.release.valid | taken),
+            write.addr.eq(Mux(self.release.valid, self.release.thread, index_of(m, started, name="first_free"))),
+            Value.cast(write.data).eq(Mux(self.release.valid, self.place, self.start.payload)),
+            *(leaving.addr.eq(index_of(m, freed, name="first_ended")), self.ended.slot.eq(leaving.data.slot)),
+            self.ended.valid.eq(freed.any()),
+        ]
+        free = Signal.like(self.free, name="free_threads", init=self.threads)
+        m.d.sync += free.eq(free - taken + freed.any())
+        m.d.comb += self.free.eq(free)
+        return m

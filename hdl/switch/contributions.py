@@ -1,0 +1,151 @@
+"""What comes to a reduction unit: contributions into their slots, and which pieces are complete."""
+
+from amaranth import *
+from amaranth.hdl import ValueLike
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from mtia.message import Reason
+from mtia.switch import SwitchParameters
+
+from ..core.checks import stream_in, stream_out
+from ..core.connect import connect
+from ..core.fifo import Queue
+from ..hbm.select import index_of
+from ..link.flit import Flit
+from ..message.layouts import Header
+from .places import Piece, Places
+from .route import Refusal
+
+#: bits of a flit's data
+FLIT_BITS = Flit["data"].width
+
+
+def slot_address(parameters: SwitchParameters) -> range:
+    """Addresses of the memory of slots: flit f of slot s of place q is at ``(q * ports + s) * slot_flits + f``."""
+    return range(parameters.pieces * parameters.ports * parameters.slot_flits)
+
+
+def complete_piece(parameters: SwitchParameters) -> data.StructLayout:
+    """A piece that is complete, and its place."""
+    return data.StructLayout({"place": range(parameters.pieces), "piece": Piece})
+
+
+def flits_of(length: ValueLike) -> Value:
+    """Flits of a packet of so many payload bytes, its head included."""
+    return (Value.cast(length) + 95) >> 6
+
+
+class Contributions(wiring.Component):
+    """Writes contributions into the slots of their pieces and says which pieces are complete.
+
+    A piece is known by group, event and sequence. Its first contribution takes a free place. A contribution that finds
+    none free, whose slot is there already, which differs from the piece's first in what they must have in common
+    (`Piece`), or whose flits are not as many as its length says, is drained, counted and answered by a refusal of
+    reason RANGE; it changes nothing of any piece. It does not wait: what it would wait for may be behind it.
+
+    Takes a flit a cycle, whatever comes; only refusals that nobody takes stop it. A flit is written in the cycle after
+    it is taken; a piece is at `complete` in the cycle after its last flit is written.
+
+    Parameters
+    ----------
+    parameters : of the switch: pieces is the number of places, ports the most ranks.
+
+    Members
+    -------
+    i : packets REDUCE, as `Route` lets them pass.
+    write, address, data : a flit into the memory of slots (`slot_address`).
+    complete : stream of {place, piece}, in the order in which pieces became complete.
+    released : places that are free from the next cycle on, a bit each.
+    refusal : stream of `Refusal`.
+    refused : contributions refused. crowded : those of them that found no place.
+    """
+
+    def __init__(self, *, parameters: SwitchParameters):
+        self._parameters = parameters
+        super().__init__(
+            {
+                "i": stream_in(Flit),
+                "write": Out(1),
+                "address": Out(slot_address(parameters)),
+                "data": Out(FLIT_BITS),
+                "complete": stream_out(complete_piece(parameters)),
+                "released": In(parameters.pieces),
+                "refusal": stream_out(Refusal),
+                "refused": Out(32),
+                "crowded": Out(32),
+            }
+        )
+
+    @property
+    def parameters(self) -> SwitchParameters:
+        """Of the switch."""
+        return self._parameters
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        size, flit = self.parameters, self.i.payload
+        m.submodules.places = places = Places(places=size.pieces, ranks=size.ports)
+        header = Header(flit.data[: Shape.cast(Header).width])
+        first, takes, is_good, was_good = Signal(init=1), Signal(), Signal(), Signal()
+        was_at, was_slot = Signal.like(places.at), Signal.like(places.slot)
+        left, was_left = Signal(range(size.slot_flits + 2)), Signal(range(size.slot_flits + 2))
+        ends, is_whole, answers, has_place = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            *(places.piece[name].eq(header[name]) for name in Piece.members),
+            places.slot.eq(Mux(first, Cat(header.slot == rank for rank in range(size.ports)), was_slot)),
+            places.at.eq(Mux(first, places.found, was_at)),
+            has_place.eq(places.found.any()),
+            is_good.eq(Mux(first, places.fits & has_place, was_good)),
+            left.eq(Mux(first, flits_of(header.length), was_left)),
+            self.i.ready.eq(~first | answers),
+            takes.eq(self.i.valid & self.i.ready),
+            *(ends.eq(takes & flit.last), is_whole.eq(is_good & (left == 1))),
+            *(places.take.eq(takes & first & places.is_new & has_place), places.enter.eq(ends & is_whole)),
+            *(places.leave.eq(ends & ~is_whole), places.released.eq(self.released)),
+        ]
+        with m.If(takes):
+            m.d.sync += [first.eq(flit.last), was_at.eq(places.at), was_slot.eq(places.slot), was_good.eq(is_good)]
+            m.d.sync += was_left.eq(left - (left != 0))
+        m.d.sync += self.crowded.eq(self.crowded + (takes & first & ~has_place))
+        place = index_of(m, places.at, name="place")
+        self._write(m, place, header.slot, first, takes, takes & is_good & (left != 0))
+        self._refuse(m, header, first & takes, ends & ~is_whole, answers)
+        self._complete(m, place, places)
+        return m
+
+    def _complete(self, m: Module, place: Value, places: Places) -> None:
+        """Pieces that are complete, when their last flit is written: what is read then is there."""
+        m.submodules.completed = completed = Queue(shape=self.complete.payload.shape(), depth=self.parameters.pieces)
+        piece, is_complete = Signal.like(completed.i.payload, reset_less=True), Signal()
+        m.d.sync += [
+            *(piece.place.eq(place), piece.piece.eq(places.content)),
+            is_complete.eq(places.enter & places.is_full),
+        ]
+        m.d.comb += [completed.i.payload.eq(piece), completed.i.valid.eq(is_complete)]
+        connect(m, completed.o, wiring.flipped(self.complete))
+
+    def _write(self, m: Module, place: Value, slot: Value, first: Value, takes: Value, writes: Value) -> None:
+        """The flit into its slot, the head as the slot's first."""
+        size = self.parameters
+        at = Signal.like(self.address)
+        m.d.comb += at.eq(Mux(first, place * (size.ports * size.slot_flits) + slot * size.slot_flits, self.address + 1))
+        m.d.sync += self.write.eq(writes)
+        with m.If(takes):
+            m.d.sync += [self.address.eq(at), self.data.eq(self.i.payload.data)]
+
+    def _refuse(self, m: Module, header: data.View, begins: Value, refuses: Value, answers: Signal) -> None:
+        """The answer to a contribution that is refused at its last flit; `answers` while there is room for one."""
+        m.submodules.refusals = refusals = Queue(shape=Refusal, depth=2)
+        of_head, kept = Signal(Refusal), Signal(Refusal)
+        names = [name for name in Refusal.members if name in header.shape().members]
+        m.d.comb += [
+            *(of_head[name].eq(header[name]) for name in names),
+            *(of_head.destination.eq(header.source), of_head.reason.eq(Reason.RANGE)),
+            *(refusals.i.payload.eq(Mux(begins, of_head, kept)), refusals.i.valid.eq(refuses)),
+            answers.eq(refusals.i.ready),
+        ]
+        connect(m, refusals.o, wiring.flipped(self.refusal))
+        with m.If(begins):
+            m.d.sync += kept.eq(of_head)
+        m.d.sync += self.refused.eq(self.refused + refuses)

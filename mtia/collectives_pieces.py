@@ -1,0 +1,74 @@
+"""How long the pieces of a collective should be: short ones are added sooner, long ones have fewer headers.
+
+>>> from mtia.collectives import Algorithm, Collective
+>>> best_piece(Collective.ALLGATHER, Algorithm.LINEAR, ranks=72, bytes=1 << 20, mtu=1056)
+1056
+>>> best_piece(Collective.ALLREDUCE, Algorithm.TWO_SHOT, ranks=72, bytes=1 << 20, mtu=4064)
+928
+"""
+
+from .collectives import Algorithm, Collective
+from .collectives_entries import Cut
+from .collectives_geometry import MAX_PIECE, REDUCING, Geometry, geometry, most_bytes, program_for
+from .message import FLIT_BYTES, MAX_PACKET, flits
+from .near_memory import ReduceFormat
+
+
+def send_cycles(
+    collective: Collective, algorithm: Algorithm, cut: Geometry, *, ranks: int, mtu: int, step_cycles: int = 6
+) -> int:
+    """Cycles in which the busiest rank sends its messages, a flit a cycle, a step at least every `step_cycles`."""
+    whole = program_for(collective, algorithm, ranks).cut is Cut.WHOLE
+    steps = ranks if algorithm is Algorithm.IN_SWITCH else 1 if algorithm is Algorithm.MULTICAST else ranks - 1
+    phases = 2 if algorithm is Algorithm.TWO_SHOT else 1
+    lengths = [cut.whole_length(piece) if whole else cut.length(0, piece) for piece in range(cut.pieces)]
+    return phases * steps * sum(max(step_cycles, _message_flits(length, mtu)) for length in lengths)
+
+
+def best_piece(
+    collective: Collective,
+    algorithm: Algorithm,
+    *,
+    ranks: int,
+    bytes: int,
+    mtu: int = MAX_PACKET,
+    lines: int = 1,
+    step_cycles: int = 6,
+    sum_cycles: int = 50,
+    format: ReduceFormat = ReduceFormat.FP32,
+) -> int:
+    """The `piece_limit` of `mtia.collectives_geometry.geometry` with which the least cycles are expected.
+
+    A collective takes `send_cycles`, or the time to add all its pieces if that is more, and the time to add one piece
+    at the end: until then adding hides behind arrivals. A ring takes the longest pieces, because each waits for the one
+    before at every rank. Pieces fill their last flit: 32 + 64 k bytes. Those of an in-switch reduction that is too long
+    for one are for its parts.
+
+    mtu:         most payload bytes of a packet (of a contribution, where the switch adds)
+    lines:       flits that are added a cycle
+    step_cycles: from step to step
+    sum_cycles:  of a sum beside those for its flits, from the arrival to the first step behind it
+    """
+    if algorithm is Algorithm.RING:
+        return MAX_PIECE
+
+    def cycles(limit: int) -> float:
+        count = min(bytes, most_bytes(collective, algorithm, ranks=ranks, piece_limit=limit))
+        figures = {"ranks": ranks, "piece_limit": limit}
+        cut = geometry(collective, algorithm, bytes=count, format=format, **figures)
+        send = send_cycles(collective, algorithm, cut, ranks=ranks, mtu=mtu, step_cycles=step_cycles)
+        if collective not in REDUCING:
+            return send + cut.piece / FLIT_BYTES
+        add = ranks * cut.piece / (FLIT_BYTES * lines) + (0 if algorithm is Algorithm.IN_SWITCH else sum_cycles)
+        return (max(send, cut.pieces * add) + add) * bytes / count
+
+    limits = range(mtu, 0, -FLIT_BYTES)
+    if collective not in REDUCING and algorithm is not Algorithm.SCATTER:
+        return mtu
+    return min(limits, key=cycles)
+
+
+def _message_flits(length: int, mtu: int) -> int:
+    """Flits of the packets of a message; none for one that is not sent."""
+    whole, rest = divmod(length, mtu)
+    return whole * flits(mtu) + (flits(rest) if rest else 0)

@@ -1,0 +1,30 @@
+# amaranth: UnusedElaboratable=no
+"""A link as Verilog: nothing that Verilator has to say, the same text each time, two bits each of one flit type."""
+
+import pytest
+
+from hdl.emit import emit
+from hdl.link.flit import Flit
+from hdl.link.frame import flit, frame
+from hdl.link.link import Link
+from mtia.link import LinkParameters
+from tb import verilator
+
+from .benches import FULL, SMALL
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("parameters", [FULL, SMALL], ids=["full", "small"])
+def test_lint(parameters, tmp_path):
+    emitted = emit(Link(parameters=parameters), name="top")
+    (tmp_path / "lint.vlt").write_text(verilator.lint_file())
+    (tmp_path / "top.v").write_text(emitted.verilog)
+    options = ["--lint-only", *verilator.warning_options(), "--top-module", "top"]
+    verilator.run([str(verilator.executable()), *options, "lint.vlt", "top.v"], cwd=tmp_path)
+    assert emit(Link(parameters=parameters), name="top").verilog == emitted.verilog
+
+
+def test_types():
+    assert flit(FULL) == Flit
+    assert frame(FULL).size == 576
+    assert Link(parameters=FULL).parameters == LinkParameters()

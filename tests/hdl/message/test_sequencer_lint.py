@@ -1,0 +1,27 @@
+"""Verilator has nothing to say about the sequencer and the reducer but what the flow silences by name."""
+
+import pytest
+
+from hdl.emit import emit
+from hdl.message.reducer import Reducer
+from hdl.message.sequencer import Sequencer
+from tb import verilator
+
+BLOCKS = {
+    "sequencer": Sequencer,
+    "sequencer_small": lambda: Sequencer(
+        partitions=2, depth=2, commands=1, communicators=1, programs=1, entries=2, threads=4, sends=2, works=2
+    ),
+    "sequencer_most": lambda: Sequencer(partitions=8, commands=2, communicators=16, programs=256, sends=64, works=16),
+    "reducer": Reducer,
+    "reducer_2": lambda: Reducer(width=2),
+}
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("block", BLOCKS)
+def test_lint(block, tmp_path):
+    (tmp_path / "lint.vlt").write_text(verilator.lint_file())
+    (tmp_path / "top.v").write_text(emit(BLOCKS[block](), name="top").verilog)
+    options = ["--lint-only", *verilator.warning_options(), "--top-module", "top"]
+    verilator.run([str(verilator.executable()), *options, "lint.vlt", "top.v"], cwd=tmp_path)
