@@ -29,7 +29,7 @@ from mtia.hbm_timing import TimingSet
 from mtia.near_memory import ATOM_BYTES, TREE_FIELDS, TREE_SLOTS, ReduceFormat, ReduceKind
 
 from . import near_memory
-from .hbm_map import Addresses, decode
+from .hbm_map import Addresses, decode, join, split
 from .hbm_port import FULL_MASK, Op, Request, Response, Status, check_request
 
 __all__ = ["FULL_MASK", "Memory", "Op", "Request", "Response", "Status", "atom_number", "default_words"]
@@ -144,12 +144,13 @@ class Memory:
     ) -> None:
         """Puts into an atom what `golden.near_memory.tree` makes of the atoms at `first`, `first + stride`, ...
 
-        The atom is whole afterwards, whatever it was, or poison where one of the slots is lost. Raises
+        Those are addresses within the pseudo-channel of the atom, at every level. The atom is whole afterwards,
+        whatever it was, or poison where one of the slots is lost. Raises
         ValueError for COPY, and for a number of slots that is not 1 to `mtia.near_memory.TREE_SLOTS`.
         """
         if not 1 <= slots <= TREE_SLOTS:
             raise ValueError(f"Slots must be in 1 to {TREE_SLOTS}, not {slots!r}")
-        where = self._slots(first + stride * np.arange(slots))
+        where = self._slots(self._beside(address, first + stride * np.arange(slots)))
         lost = bool((self._status[where] != Status.OK).any())
         result = near_memory.tree(kind, format, self._data[where][:, None])[0]
         target = self._slots(address)
@@ -177,10 +178,31 @@ class Memory:
             values[name] = int.from_bytes(request.data[at : at + size], "little")
             at += size
         last = values["first"] + values["stride"] * (values["slots"] - 1)
-        if max(last, request.address) >= self.atoms or not 1 <= values["slots"] <= TREE_SLOTS:
+        beyond = request.address >= self.atoms or last >= self._innermost.atoms
+        if beyond or not 1 <= values["slots"] <= TREE_SLOTS:
             return Response(request.tag, Status.ADDRESS, None)
         self.tree(request.address, request.kind, request.format, **values)
         return Response(request.tag, Status.OK, None)
+
+    @property
+    def _innermost(self) -> AddressMap:
+        """The map of a pseudo-channel."""
+        layout = self._layout
+        while layout.level != "pseudo_channel":
+            layout = layout.inner()
+        return layout
+
+    def _beside(self, address: int, inner: Addresses) -> Addresses:
+        """The addresses of atoms that are in the pseudo-channel of an address, by their addresses there."""
+        layout, outer = self._layout, []
+        place: Addresses | int = address
+        while layout.level != "pseudo_channel":
+            where, place = split(place, layout)
+            outer.append((where, layout))
+            layout = layout.inner()
+        for where, layout in reversed(outer):
+            inner = join(where, inner, layout)
+        return inner
 
     def _replay(self, requests: Sequence[Request]) -> list[Response]:
         """As `replay`, of requests that each change one atom and look at no other."""

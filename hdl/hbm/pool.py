@@ -26,8 +26,8 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
     the oldest whose command is allowed now. Hits go before others that are younger, so a request
     may be passed any number of times; one that has waited for two `tick` goes before all that have
     not, and if it is a miss the pool names it as `stale`, one after the other. Hits of another SID
-    than the last command's are passed by at most 63 commands, and by none that has to wait for its
-    own group while no hit of its SID is in another one.
+    than the last command's are passed by at most 63 commands, and then all of them have their turn;
+    they are passed by none that has to wait for its own group while no hit of its SID is in another.
 
     Parameters
     ----------
@@ -189,7 +189,15 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
             m.d.sync += passed.eq(passed + 1)
         # what is left in one group would lose a cycle for each command, and a change of SID loses one in all
         far_alone = self._at_most_one(m, [(far & members).any() for members in groups], name="far_groups")
-        m.d.comb += leaves.eq(lone & ~far_alone & (far_allowed != 0))
+        may_leave = lone & ~far_alone & (far_allowed != 0)
+        if not self.by_sid:
+            stays = Signal()  # until nothing is left of a SID whose turn it was
+            with m.If(self.take & passed.all()):
+                m.d.sync += stays.eq(1)
+            with m.Elif((served & near) == 0):
+                m.d.sync += stays.eq(0)
+            may_leave = may_leave & ~stays
+        m.d.comb += leaves.eq(may_leave)
         for chosen in (near_allowed, near_allowed & fullest, Mux(leaves, far_allowed, 0), allowed & late):
             with m.If(chosen != 0):
                 m.d.comb += choice.eq(chosen)

@@ -172,7 +172,8 @@ def test_replay_is_one_after_the_other(seed: int) -> None:
 def test_tree_is_near_memory(slots: int, seed: int) -> None:
     """As a call and as a request; the destination may be a slot, or none."""
     rng = np.random.default_rng(seed)
-    memory, replayed = Memory(HBM3E), Memory(HBM3E)
+    layout = AddressMap.of(HBM3E.organization, level="pseudo_channel")
+    memory, replayed = Memory(layout), Memory(layout)
     kind, format = ReduceKind(int(rng.integers(1, 4))), ReduceFormat.BF16
     for destination in (3, 100, 100 + 5 * (slots - 1)):
         places = 100 + 5 * np.arange(slots)
@@ -186,8 +187,28 @@ def test_tree_is_near_memory(slots: int, seed: int) -> None:
         assert np.array_equal(memory.read(destination), expected)
 
 
+@pytest.mark.parametrize("level", ["channel", "stack"])
+def test_slots_of_a_tree_are_in_the_pseudo_channel_of_its_destination(level: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layout = AddressMap.of(HBM3E.organization, level=level)
+    memory = Memory(layout)
+    inner = AddressMap.of(HBM3E.organization, level="pseudo_channel")
+    for destination in rng.integers(0, layout.atoms, 5).tolist():
+        place = {name: int(value) for name, value in decode(destination, layout).items()}
+        alone = Memory(inner, channel=place.get("channel", 0), pc=place["pc"])
+        there = int(encode({name: place[name] for name in inner.widths}, inner))
+        first, stride = int(rng.integers(0, 10_000)), int(rng.integers(0, 1000))
+        for each, address in ((memory, destination), (alone, there)):
+            data = tree_operand(first=first, stride=stride, slots=11)
+            each.replay([Request(Op.TREE, address, data=data, kind=ReduceKind.MIN)])
+        assert np.array_equal(memory.read(destination), alone.read(there))
+    last = tree_operand(first=inner.atoms, stride=0, slots=1)
+    answers = memory.replay([Request(Op.TREE, 0, data=last, kind=ReduceKind.MIN)])
+    assert answers == [Response(0, Status.ADDRESS, None)]
+
+
 def test_tree_of_lost_slots() -> None:
-    memory = Memory(HBM3E)
+    memory = Memory(AddressMap.of(HBM3E.organization, level="pseudo_channel"))
     memory.mark([12, 50, 51], Status.UNCORRECTABLE)
     memory.tree(50, ReduceKind.SUM, ReduceFormat.FP32, first=10, stride=1, slots=3)
     memory.tree(51, ReduceKind.SUM, ReduceFormat.FP32, first=13, stride=1, slots=3)

@@ -268,6 +268,37 @@ def test_sid_changes_before_it_waits_for_one_group():
     simulate(pool, bench)
 
 
+def test_turn_of_a_sid_is_for_all_its_hits():
+    """Hits of one group of another SID, passed for long, go all together, though each has to wait for the last."""
+    pool = Pool(geometry=ODD, entries=16)
+    of_group = [next(bank for bank in range(ODD.bank_count) if group_of(bank) == each) for each in GROUPS]
+
+    async def bench(ctx):
+        for group, columns in ((0, 4), (1, 4), (2, 4)):  # SID 0, both groups; SID 1, group 0
+            for column in range(columns):
+                insert(ctx, pool, of_group[group], 1, column, hit=1)
+                await ctx.tick()
+        taken, last_sid, last_group = [], 0, None
+        for column in range(200):
+            insert(ctx, pool, of_group[column % 2], 1, column % 8, hit=1)  # SID 0, both groups
+            ctx.set(pool.insert.valid, not ctx.get(pool.full))
+            ctx.set(pool.sid, last_sid)
+            ctx.set(pool.sid_only, last_group is not None)
+            ctx.set(pool.group_blocked, 0 if last_group is None else 1 << last_group)
+            offered = bool(ctx.get(pool.column.valid))
+            ctx.set(pool.take, offered)
+            last_group = None
+            if offered:
+                last_sid, last_group = group_of(ctx.get(pool.column.place.index))
+                taken.append(last_sid)
+            await ctx.tick()
+        first = taken.index(1)
+        assert 63 <= first <= 64
+        assert taken[first : first + 4] == [1] * 4
+
+    simulate(pool, bench)
+
+
 def test_properties():
     pool = Pool(geometry=ODD, entries=5, by_sid=True)
     assert (pool.geometry, pool.entries, pool.by_sid) == (ODD, 5, True)

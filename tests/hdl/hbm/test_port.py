@@ -4,7 +4,16 @@ import pytest
 from amaranth.hdl import Shape
 
 from hdl.hbm.commands import Geometry
-from hdl.hbm.port import MemoryPort, fetch_layout, store_layout, update_layout
+from hdl.hbm.port import (
+    MemoryPort,
+    fetch_layout,
+    result_layout,
+    slot_layout,
+    steps_layout,
+    store_layout,
+    tree_layout,
+    update_layout,
+)
 from mtia import hbm
 from mtia.hbm_map import AddressMap
 
@@ -35,10 +44,18 @@ def test_addresses_reach_every_atom(name):
 
 def test_inner_types():
     place = {"index": 3, "row": 4, "column": 3}
-    assert widths(update_layout(GEOMETRY)) == {"place": 10, "kind": 2, "format": 5, "mask": 32, "data": 256}
+    assert widths(update_layout(GEOMETRY)) == {"place": 10, "kind": 2, "format": 5, "tree": 1, "mask": 32, "data": 256}
     assert widths(update_layout(GEOMETRY)["place"].shape) == place
     assert widths(fetch_layout(GEOMETRY, 5)) == {"place": 10, "line": 3}
     assert widths(store_layout(GEOMETRY)) == {"place": 10, "poison": 1, "data": 256}
+    assert widths(tree_layout()) == {"first": 64, "stride": 64, "slots": 16}
+    assert widths(slot_layout(5)) == {"valid": 1, "entry": 3, "bad": 1, "data": 256}
+    assert widths(result_layout(5)) == {"line": 3, "bad": 1, "data": 256}
+
+
+def test_steps_are_requests_with_marks():
+    port = MemoryPort.of(GEOMETRY, id_bits=2)
+    assert widths(steps_layout(port)) == widths(port.request()) | {"slot": 1, "last": 1, "beyond": 1}
 
 
 @pytest.mark.parametrize(
