@@ -75,10 +75,11 @@ class Transmit(wiring.Component):
         is_due = Signal()
         kind = Signal(FrameKind)
         owes = self.owed | self.owed_limits.any()
+        is_rested = quiet >= self.parameters.coalesce if self.parameters.coalesce else 1
         m.d.comb += [
             is_up.eq(self.state == LinkState.UP),
             self.busy.eq(self.greets | self.wants),
-            is_due.eq((owes & (quiet >= self.parameters.coalesce)) | (quiet == self.parameters.timeout - 1)),
+            is_due.eq((owes & is_rested) | (quiet == self.parameters.timeout - 1)),
             self.greeted.eq(self.greets & ~self.sends & (is_up | (self.state == LinkState.HELLO))),
             self.asks.eq(self.wants & ~self.sends & ~self.greets & is_up),
             self.controls.eq(~self.sends & (self.greeted | (is_up & (self.wants | is_due)))),

@@ -12,8 +12,9 @@ from golden.packets import encode
 from hdl.switch.switch import Switch
 from mtia.message import Channel
 from mtia.switch import SwitchParameters
-from tb.lane import Lane
-from tb.ports import Design, design_of
+
+from ..lane import Lane
+from ..ports import Design, design_of
 
 Packet = NDArray[np.uint8]
 

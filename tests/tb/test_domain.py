@@ -52,7 +52,7 @@ def received(domain, node, channel, count):
 def test_every_packet_comes_once_and_those_of_a_source_in_order(nodes, seed):
     rng = np.random.default_rng(seed)
     bench = domain(nodes, queue_flits=8)
-    sent = {node: [] for node in range(nodes)}
+    sent: dict[int, list] = {node: [] for node in range(nodes)}
     for source in range(nodes):
         for number in range(40):
             target = int(rng.integers(nodes))
@@ -117,7 +117,7 @@ def test_reductions_have_the_bits_of_the_golden_tree(format, seed):
         slots = rng.integers(0, 256, (ranks, atoms, 32), np.uint8)
         if number == 0:
             slots[:, 0] = 0
-            slots[:2, 1] = np.frombuffer(np.float32([np.inf, -np.inf, -0.0, 1e-42] * 2).tobytes(), np.uint8)
+            slots[:2, 1] = np.frombuffer(np.array([np.inf, -np.inf, -0.0, 1e-42] * 2, np.float32).tobytes(), np.uint8)
         expected.append(near_memory.tree(kind, format, slots).tobytes())
         for rank in rng.permutation(ranks):
             fields = {"op": PacketOp.REDUCE, "destination": 3, "group": 1, "ranks": ranks, "slot": int(rank)}

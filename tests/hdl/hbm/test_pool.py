@@ -307,7 +307,7 @@ def test_properties():
 
 def test_by_sid_wrong():
     with pytest.raises(TypeError, match="Pool by SID must be a bool, not 1"):
-        Pool(geometry=ODD, entries=4, by_sid=1)
+        Pool(geometry=ODD, entries=4, by_sid=1)  # type: ignore[arg-type]  # what is tested
 
 
 @pytest.mark.parametrize(

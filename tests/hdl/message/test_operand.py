@@ -1,6 +1,7 @@
 """Addresses of operands: base plus index times chunk, a step a cycle."""
 
 import random
+from typing import Any
 
 from amaranth.hdl import Value
 
@@ -15,7 +16,7 @@ def test_addresses(seed):
     draw = random.Random(seed)
     rows, expected = [], []
     for number in range(400):
-        step = {name: draw.getrandbits(len(Value.cast(Step.const({})[name]))) for name in ("thread", "base", "length")}
+        step: dict[str, Any] = {name: draw.getrandbits(len(Value.cast(Step.const({})[name]))) for name in ("thread", "base", "length")}
         chunk = draw.choice([32 * draw.randrange(1, 1 << 10), draw.getrandbits(32)])
         source, target = draw.getrandbits(47), draw.getrandbits(47)
         indices = number % (MAX_RANKS + 1), draw.randrange(MAX_RANKS)

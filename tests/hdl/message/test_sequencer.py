@@ -61,7 +61,8 @@ def collective(draw, name, ranks, index=0, **fields):
         most = min(most, limit * 20)
     cut = geometry(*name, ranks=ranks, bytes=4 * draw.randrange(1, most // 4), piece_limit=limit)
     return descriptor(
-        *name,
+        name[0],
+        name[1],
         cut,
         command=draw.getrandbits(16),
         communicator=index,
@@ -260,7 +261,7 @@ def test_last_event_to_completion(lane):
     around.cycle(300)
     assert around.queries == 1
     assert not around.completions
-    event = pack(EVENT, communicator=2)
+    event, arrived = pack(EVENT, communicator=2), 0
     for slot in (0, 2):
         around.arrivals = [(event, 0, slot), (event + 1, 0, slot)]
         around.cycle(2)

@@ -14,6 +14,7 @@ from tb import verilator
 
 SIZES = {
     "of_300": switch.of("mtia300"),
+    "of_400_sim": switch.of("mtia400", "sim"),
     "of_400": switch.of("mtia400"),
     "two_ports": SwitchParameters(ports=2, queue_flits=4, groups=1, buses=1, pieces=2, slot_bytes=32),
     "many_buses": SwitchParameters(ports=5, queue_flits=4, groups=200, buses=8, pieces=0),
@@ -21,7 +22,9 @@ SIZES = {
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=pytest.mark.long if size == "of_400" else ()) for size in SIZES]
+)
 def test_lint(size, tmp_path):
     began = time.process_time()
     verilog = emit(Switch(parameters=SIZES[size]), name="top").verilog
