@@ -45,13 +45,17 @@ def emit(session: nox.Session) -> None:
     from mtia.generations import GENERATIONS
     from tb import verilator
 
+    whole = {name: ("dpe", "dot", "quantizer", "hbm-channel") for name in GENERATIONS}
+    # the same in all generations; the switch of 72 ports is linted by a test of the sessions `sim` and `long`
+    whole["mtia300"] += ("message-engine", "link", "switch")
     with tempfile.TemporaryDirectory() as folder:
         rules = pathlib.Path(folder, "rules.vlt")
         rules.write_text(verilator.lint_file())
         verilate = (str(verilator.executable()), "--lint-only", *verilator.warning_options(), str(rules))
         for generation, row in GENERATIONS.items():
-            quantizer = ("quantizer",) if set(MX_FORMATS) & set(row.formats) else ()
-            for block in ("dpe", "dot", *quantizer, "hbm-channel"):
+            for block in whole[generation]:
+                if block == "quantizer" and not set(MX_FORMATS) & set(row.formats):
+                    continue
                 output = pathlib.Path(folder, generation, block)
                 session.run("mtia", "verilog", generation, "--block", block, "--profile", "full", "-o", str(output))
                 session.run(*verilate, *map(str, sorted(output.glob("*.v"))), env=verilator.environment())
@@ -73,6 +77,16 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench", *session.posargs)
 
 
+@nox.session
+def formal(session: nox.Session) -> None:
+    """Do the properties of the link and of the queues hold for all inputs? Fetches the solvers."""
+    session.run(
+        "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", "requirements-formal.lock"
+    )
+    session.run("python", "-m", "formal", *session.posargs)
+    session.run("pytest", "tests/formal", "-k", "not proofs")
+
+
 @nox.session(name="long")
 def long_tests(session: nox.Session) -> None:
     """Does it hold at the size for the night?"""
@@ -81,13 +95,13 @@ def long_tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def lock(session: nox.Session) -> None:
-    """What are the newest versions that fit pyproject.toml? Writes both locks; fetches uv."""
+    """What are the newest versions that fit pyproject.toml? Writes the locks; fetches uv."""
     session.install("uv")
     compile_lock = [
         *("uv", "pip", "compile", "--quiet", "--upgrade", "--custom-compile-command=./dev nox -s lock"),
         *("--universal", "--python-version=3.11", "--fork-strategy=fewest", "--generate-hashes", "--no-emit-index-url"),
     ]
     session.run(*compile_lock, "pyproject.toml", "--extra=models", "--group=dev", "-o", "requirements.lock")
-    session.run(
-        *compile_lock, "--group=pyproject.toml:bench", "-c", "requirements.lock", "-o", "requirements-bench.lock"
-    )
+    for group in ("bench", "formal"):
+        output = f"requirements-{group}.lock"
+        session.run(*compile_lock, f"--group=pyproject.toml:{group}", "-c", "requirements.lock", "-o", output)

@@ -16,6 +16,7 @@ from ..hbm.select import RoundRobin
 from ..link.flit import Flit
 from ..message.layouts import Header
 from .output_port import EXIT_FLITS
+from .wide import allow_wide_modules
 
 
 class Buses(wiring.Component):
@@ -80,6 +81,7 @@ class Buses(wiring.Component):
         return self._channel
 
     def elaborate(self, platform: object) -> Module:
+        allow_wide_modules()
         m = Module()
         buses = self.parameters.buses
         sources = self._sources(m)

@@ -80,7 +80,7 @@ class Sums(wiring.Component):
         size = self.parameters
         place, piece = self.complete.payload.place, self.complete.payload.piece
         begun, may_begin, ends_flit, ends = Signal(), Signal(), Signal(), Signal()
-        rank, flit, base = Signal(range(size.ports)), Signal(range(size.slot_flits)), Signal.like(self.address)
+        rank, flit, base = Signal(range(size.ports)), Signal(range(max(2, size.slot_flits))), Signal.like(self.address)
         fetched, moves, slot = Signal(), Signal(), Signal(_Slot, reset_less=True)
         m.submodules.low, m.submodules.high = halves = self._halves(m, fetched, slot)
         m.d.comb += [

@@ -16,7 +16,8 @@ def test_addresses(seed):
     draw = random.Random(seed)
     rows, expected = [], []
     for number in range(400):
-        step: dict[str, Any] = {name: draw.getrandbits(len(Value.cast(Step.const({})[name]))) for name in ("thread", "base", "length")}
+        widths = {name: len(Value.cast(Step.const({})[name])) for name in ("thread", "base", "length")}
+        step: dict[str, Any] = {name: draw.getrandbits(width) for name, width in widths.items()}
         chunk = draw.choice([32 * draw.randrange(1, 1 << 10), draw.getrandbits(32)])
         source, target = draw.getrandbits(47), draw.getrandbits(47)
         indices = number % (MAX_RANKS + 1), draw.randrange(MAX_RANKS)
