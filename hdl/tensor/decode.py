@@ -3,12 +3,16 @@
 Ref: OCP Microscaling Formats (MX) Specification v1.0, sections 5.1 and 5.3.
 """
 
+from collections.abc import Sequence
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from mtia import formats as number_formats
 from mtia.formats import ELEMENTS, Element, Scale
 
+from ..core.carry import Chains
 from ..formats.code import FormatCode
 from ..formats.element import Choice, DecodedElement, ElementRules, top_exponent
 from .shape import LANES, SliceShape, assign
@@ -24,30 +28,36 @@ class DecodeScale(wiring.Component):
     code:   the scale
     scale:  exponent + 127 + top exponent of the format's elements
 
+    formats: those it must know, all of the shape's unless told
+
     Latency: 0 (combinational).
     """
 
-    def __init__(self, *, shape: SliceShape):
+    def __init__(self, *, shape: SliceShape, formats: Sequence[number_formats.Format] | None = None):
         self.shape = shape
+        self.formats = shape.formats if formats is None else list(formats)
         super().__init__({"format": In(FormatCode), "code": In(8), "scale": Out(shape.scale_signature)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        normal = self.code[3:7].any()
+        base, offset = Signal(8), Signal(len(self.scale.exponent))
+        normal = Signal()
+        m.d.comb += [normal.eq(self.code[3:7].any()), self.scale.exponent.eq(base + offset)]
         with m.Switch(self.format):
-            for row in self.shape.formats:
+            for row in self.formats:
                 top = top_exponent(row.element)
                 with m.Case(FormatCode[row.name]):
                     if row.scale is Scale.E8M0:
-                        m.d.comb += self.scale.exponent.eq(self.code + top)
-                        m.d.comb += self.scale.nan.eq(self.code.all())
+                        m.d.comb += [base.eq(self.code), offset.eq(top), self.scale.nan.eq(self.code.all())]
                     elif row.scale is Scale.E4M3:
-                        bias = ELEMENTS["E4M3"].bias
-                        m.d.comb += self.scale.exponent.eq((self.code[3:7] | ~normal) + (127 - bias + top))
-                        m.d.comb += self.scale.nan.eq(self.code[:7].all())
-                        m.d.comb += self.scale.significand.eq(Cat(self.code[:3], normal))
+                        m.d.comb += [
+                            base.eq(self.code[3:7] | ~normal),
+                            offset.eq(127 - ELEMENTS["E4M3"].bias + top),
+                            self.scale.nan.eq(self.code[:7].all()),
+                            self.scale.significand.eq(Cat(self.code[:3], normal)),
+                        ]
                     else:
-                        m.d.comb += self.scale.exponent.eq(127 + top)
+                        m.d.comb += offset.eq(127 + top)
         return m
 
 
@@ -74,7 +84,8 @@ class DecodeDense(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.scale = scale = DecodeScale(shape=self.shape)
+        e2m1 = [row for row in self.shape.formats if row.element.name == "E2M1"]
+        m.submodules.scale = scale = DecodeScale(shape=self.shape, formats=e2m1)
         m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
         m.d.comb += assign(self.row.scale, scale.scale)
         halved = Signal()
@@ -83,11 +94,10 @@ class DecodeDense(wiring.Component):
         signs = []
         for lane in range(LANES):
             code = self.codes[4 * lane :][:4]
-            mantissa, field = code[0], code[1:3]
-            unused = halved if lane >= NVFP4_LANES else 0
+            unused = halved if lane >= NVFP4_LANES else Const(0, 1)
             signs.append(code[3])
-            m.d.comb += self.row.significand[lane].eq(Mux(unused, 0, Cat(mantissa, field.any())))
-            m.d.comb += self.row.shift[lane].eq(Cat(field == 2, field == 3))
+            normal = Mux(code[1], Cat(Const(0, 2), code[0], 1), Cat(Const(0, 1), code[0], 1))
+            m.d.comb += self.row.magnitude[lane].eq(Mux(unused, 0, Mux(code[2], normal, code[:2])))
         m.d.comb += self.row.sign.eq(Cat(signs))
         return m
 
@@ -121,21 +131,24 @@ class DecodeGeneral(wiring.Component):
         m = Module()
         m.submodules.scale = scale = DecodeScale(shape=self.shape)
         m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
-        selected = self._select(m)
-        wide = self._is_wide(m)
-        rules = ElementRules(m, self._choices(0), selected, name="rules")
+        rules = ElementRules(m, self._select(m), name="rules")
+        chains = None if self.shape.parameters.cells == "generic" else Chains(m, platform)
         flags: dict[str, list[Value]] = {"sign": [], "inf": [], "nan": [], "zero": []}
         for lane in range(LANES):
             half, odd = divmod(lane, 2)
             side = "odd" if odd else "even"
             significand = getattr(self.row, f"{side}_significand")[half]
             exponent = getattr(self.row, f"{side}_exponent")[half]
-            choices = self._choices(lane)
-            number = DecodedElement(m, choices, selected, rules=rules, width=len(significand), name=f"lane_{lane}")
-            m.d.comb += significand.eq(number.significand)
-            m.d.comb += exponent.eq(
-                Mux(wide, number.biased, number.distance) if wide is not None and not odd else number.distance
+            number = DecodedElement(
+                m,
+                self._choices(lane),
+                self.codes,
+                rules=rules,
+                width=len(significand),
+                name=f"lane_{lane}",
+                chains=chains,
             )
+            m.d.comb += [significand.eq(number.significand), exponent.eq(number.distance)]
             zero = Signal(name=f"zero_{lane}")
             m.d.comb += zero.eq(number.significand == 0)
             for name, signal in (("sign", number.sign), ("inf", number.inf), ("nan", number.nan), ("zero", zero)):
@@ -146,44 +159,37 @@ class DecodeGeneral(wiring.Component):
         return m
 
     def _select(self, m: Module) -> Signal:
-        """Index of the element, one more for NVFP4, whose upper lanes are not used."""
-        elements = self.shape.narrow + self.shape.wide
-        selected = Signal(range(len(elements) + 2))
+        """Which element the row has: its place in `_elements`, and whether it is packed densely, whether NVFP4."""
+        elements = self._elements
+        selected = Signal(range(4 * len(elements) + 4))
         with m.Switch(self.format):
             for row in self.shape.formats:
                 with m.Case(FormatCode[row.name]):
-                    m.d.comb += selected.eq(len(elements) if row.name == "NVFP4" else elements.index(row.element))
+                    is_e2m1 = row.element.name == "E2M1" and self.shape.rows > 1
+                    case = 4 * elements.index(row.element) + 2 * (row.name == "NVFP4")
+                    m.d.comb += selected.eq(case + self.dense if is_e2m1 else case)
             with m.Default():
-                m.d.comb += selected.eq(len(elements) + 1)
+                m.d.comb += selected.eq(4 * len(elements))
         return selected
 
-    def _is_wide(self, m: Module) -> Signal | None:
-        """Whether the format has wide elements; None if none of the engine's has."""
-        if not self.shape.wide:
-            return None
-        wide = Signal(name="is_wide")
-        with m.Switch(self.format):
-            for row in self.shape.formats:
-                with m.Case(FormatCode[row.name]):
-                    m.d.comb += wide.eq(row.is_wide)
-        return wide
+    @property
+    def _elements(self) -> list[Element]:
+        return self.shape.narrow + self.shape.wide
 
     def _choices(self, lane: int) -> list[Choice]:
-        """The elements that a lane takes, with its code and the values of `_select` that mean them."""
-        elements = self.shape.narrow + self.shape.wide
+        """The elements that a lane takes, where it finds their codes and the values of `_select` that mean them."""
         choices = []
-        for element in self.shape.narrow + (self.shape.wide if lane % 2 == 0 else []):
-            cases = [elements.index(element)]
-            if self.shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES:
-                cases.append(len(elements))
-            choices.append(Choice(element=element, code=self._code(lane, element), cases=cases))
+        for index, element in enumerate(self._elements):
+            if element.width > 8:
+                if lane % 2 == 0:
+                    start = element.width * (lane // 2)
+                    choices.append(
+                        Choice(element=element, places=range(start, start + element.width), cases=[4 * index])
+                    )
+                continue
+            for dense in range(1 + (element.name == "E2M1" and self.shape.rows > 1)):
+                start = (4 if dense else 8) * lane
+                kinds = [0, 2] if element.name == "E2M1" and lane < NVFP4_LANES else [0]
+                cases = [4 * index + dense + kind for kind in kinds]
+                choices.append(Choice(element=element, places=range(start, start + element.width), cases=cases))
         return choices
-
-    def _code(self, lane: int, element: Element) -> Value:
-        """The lane's code of an element, wherever the row has it."""
-        if element.width > 8:
-            return self.codes[element.width * (lane // 2) :][: element.width]
-        code = self.codes[8 * lane :][: element.width]
-        if element.name == "E2M1" and self.shape.rows > 1:
-            return Mux(self.dense, self.codes[4 * lane :][:4], code)
-        return code
