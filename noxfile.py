@@ -51,7 +51,7 @@ def emit(session: nox.Session) -> None:
         verilate = (str(verilator.executable()), "--lint-only", *verilator.warning_options(), str(rules))
         for generation, row in GENERATIONS.items():
             quantizer = ("quantizer",) if set(MX_FORMATS) & set(row.formats) else ()
-            for block in ("dpe", "dot", *quantizer):
+            for block in ("dpe", "dot", *quantizer, "hbm-channel"):
                 output = pathlib.Path(folder, generation, block)
                 session.run("mtia", "verilog", generation, "--block", block, "--profile", "full", "-o", str(output))
                 session.run(*verilate, *map(str, sorted(output.glob("*.v"))), env=verilator.environment())

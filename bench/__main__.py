@@ -12,7 +12,7 @@ from .page import updated
 from .report import Report
 
 #: names of the benchmarks, in the order in which they run; each is a module with a `measure`
-NAMES = ("utilization", "sustained", "golden", "emission", "simulation", "area", "fmax")
+NAMES = ("utilization", "sustained", "hbm", "golden", "emission", "simulation", "area", "fmax")
 
 
 def measure_of(name: str) -> Callable[[], Report]:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reports[name] = report.run(measure_of(name))
         print(f"\n== {name}: {reports[name].text()}", flush=True)
         if arguments.page:
-            texts = {"machine": report.machine_text(found), name: reports[name].text()}
+            texts = {"machine": report.machine_text(found, named=False), name: reports[name].text()}
             arguments.page.write_text(updated(arguments.page.read_text(), texts))
     if arguments.json:
         plain = {"machine": found, "benchmarks": {name: item.plain() for name, item in reports.items()}}

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..core.arith import delay
 from ..formats.code import FormatCode
 from .decode import DecodeDense, DecodeGeneral
 from .shape import SliceShape, assign, buffer
@@ -83,9 +84,10 @@ class DecodeBeat(wiring.Component):
         decoded = self.shape.streamed_signature.create(path=("decoded",))
         kept = buffer(decoded, name="kept")
         m.d.comb += assign(decoded.general, general.row)
-        m.d.comb += decoded.general.scale.nan.eq(general.row.scale.nan | self.refuse)
         m.d.comb += assign(self.row, kept)
         m.d.sync += assign(kept, decoded)
+        # Whether any of its parts makes the row NaN is asked after the register: decoding is long enough.
+        m.d.comb += self.row.general.scale.nan.eq(delay(m, Cat(general.nan, self.refuse), 1, name="nan").any())
         for index in range(1, self.shape.rows):
             m.submodules[f"row_{index}"] = dense = DecodeDense(shape=self.shape)
             bits = len(dense.codes)

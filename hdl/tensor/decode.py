@@ -110,6 +110,7 @@ class DecodeGeneral(wiring.Component):
                   byte a lane, BF16 and FP16 in 16 bits an even lane, TF32 in 19
     codes:        the row's bits, lane 0 lowest
     row:          the decoded row; `scale.nan` is set for a NaN element too
+    nan:          what makes the row NaN: its elements, one bit a lane, and on top its scale
 
     Latency: 0 (combinational).
     """
@@ -124,6 +125,7 @@ class DecodeGeneral(wiring.Component):
                 "dense": In(1),
                 "codes": In(bits),
                 "row": Out(shape.general_signature),
+                "nan": Out(LANES + 1),
             }
         )
 
@@ -155,7 +157,7 @@ class DecodeGeneral(wiring.Component):
                 flags[name].append(signal)
         m.d.comb += [getattr(self.row, name).eq(Cat(flags[name])) for name in ("sign", "inf", "zero")]
         m.d.comb += assign(self.row.scale, scale.scale)
-        m.d.comb += self.row.scale.nan.eq(scale.scale.nan | Cat(flags["nan"]).any())
+        m.d.comb += [self.nan.eq(Cat(flags["nan"], scale.scale.nan)), self.row.scale.nan.eq(self.nan.any())]
         return m
 
     def _select(self, m: Module) -> Signal:

@@ -16,6 +16,7 @@ class DecodeRow(wiring.Component):
 
     format, codes, scale: the slice as it arrives
     row:                  decoded (`SliceShape.stationary_signature`)
+    nan:                  what makes the row of the general lanes NaN (`DecodeGeneral`)
 
     Latency: 0 (combinational).
     """
@@ -28,6 +29,7 @@ class DecodeRow(wiring.Component):
                 "codes": In(shape.stationary_bits),
                 "scale": In(8),
                 "row": Out(shape.stationary_signature),
+                "nan": Out(LANES + 1),
             }
         )
 
@@ -39,7 +41,7 @@ class DecodeRow(wiring.Component):
             general.codes.eq(self.codes),
             general.code.eq(self.scale),
         ]
-        m.d.comb += assign(self.row.general, general.row)
+        m.d.comb += [*assign(self.row.general, general.row), self.nan.eq(general.nan)]
         if self.shape.rows > 1:
             m.submodules.dense = dense = DecodeDense(shape=self.shape)
             m.d.comb += [dense.format.eq(self.format), dense.code.eq(self.scale)]
@@ -131,6 +133,9 @@ class Loader(wiring.Component):
                 decode.scale.eq(delay(m, head.scales[index], wait, name=f"scale_{index}")),
             ]
             kept = buffer(decode.row, name=f"row_{index}")
+            nan = Signal.like(decode.nan, name=f"nan_{index}", reset_less=True)
             with m.If(taken):
-                m.d.sync += assign(kept, decode.row)
+                m.d.sync += [*assign(kept, decode.row), nan.eq(decode.nan)]
             m.d.comb += assign(self.row[index], kept)
+            # As in `DecodeBeat`: what makes the row NaN is brought together after the register.
+            m.d.comb += self.row[index].general.scale.nan.eq(nan.any())

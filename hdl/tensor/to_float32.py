@@ -40,7 +40,7 @@ class ToFloat32(wiring.Component):
     result:      FP32, rounded to nearest even, subnormals kept, overflow to infinity; NaN is
                  0x7FC00000
 
-    Latency: `latency` cycles (3, deep 6; with significands one more). Throughput: one sum a cycle.
+    Latency: `latency` cycles (3, deep 7; with significands one more). Throughput: one sum a cycle.
     """
 
     def __init__(self, *, width: int, significand: bool, deep: bool = False, cells: str = "generic"):
@@ -70,7 +70,7 @@ class ToFloat32(wiring.Component):
     @staticmethod
     def latency_of(*, significand: bool, deep: bool = False) -> int:
         """`latency` with or without significands and deep."""
-        return 3 + significand + 3 * deep
+        return 3 + significand + 4 * deep
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -84,8 +84,9 @@ class ToFloat32(wiring.Component):
         count, kept = self._normalize(
             m, self._cut(m, magnitude, "magnitude"), self._cut(m, limit, "limit"), self._cut(m, is_small, "is_small")
         )
-        late = len(self._registered) + self.significand + 2 * self.deep
-        exponent = Value.cast(delay(m, below_top, len(self._registered), name="exponent") + 1 - count)
+        late = len(self._registered) + self.significand + 3 * self.deep
+        exponent = self._cut(m, delay(m, below_top, len(self._registered), name="exponent") + 1 - count, "leading")
+        kept = self._cut(m, kept, "normalized")
         finite = self._round(m, exponent, kept, delay(m, self.negative, late, name="sign"))
         nan, pos_inf, neg_inf = (
             delay(m, getattr(self, name), late, name=name) for name in ("nan", "pos_inf", "neg_inf")

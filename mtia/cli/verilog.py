@@ -12,9 +12,13 @@ from typing import Any
 from amaranth.lib import wiring
 
 from hdl.emit import Emitted, emit
+from hdl.hbm.channel import Channel
+from hdl.hbm.memory_system import MemorySystem
+from hdl.hbm.stack import Stack, sizes_of
 from hdl.tensor.dot import DotProduct
 from hdl.tensor.engine import Engine
 from hdl.tensor.quantize import Quantizer
+from mtia import hbm_profiles
 from mtia.formats import MX_FORMATS
 from mtia.generations import GENERATIONS, PROFILES, Generation
 
@@ -23,11 +27,16 @@ from .progress import explain_wait
 
 
 def _quantizer(gen: Generation, profile: str) -> wiring.Component:
-    names = gen.engine(profile).formats
-    built = tuple(name for name in MX_FORMATS if name in names)
+    engine = gen.engine(profile)
+    built = tuple(name for name in MX_FORMATS if name in engine.formats)
     if not built:
         raise UserError(f"{gen.title} has no quantizer: it has no block formats (its blocks: dpe, dot)")
-    return Quantizer(formats=built)
+    return Quantizer(formats=built, deep=engine.deep)
+
+
+def _hbm_channel(gen: Generation, profile: str) -> wiring.Component:
+    small = sizes_of(hbm_profiles.profile("fpga"))
+    return Channel(timing=gen.structure.hbm.timing, sizes=small if profile == "fpga" else None)
 
 
 #: block -> what it is, and how to build it for a generation and profile
@@ -35,6 +44,9 @@ BLOCKS: dict[str, tuple[str, Callable[[Generation, str], wiring.Component]]] = {
     "dpe": ("the dot-product engine", lambda gen, profile: Engine(parameters=gen.engine(profile))),
     "dot": ("one of its dot products", lambda gen, profile: DotProduct(parameters=gen.engine(profile))),
     "quantizer": ("FP32 to MX blocks", _quantizer),
+    "hbm-channel": ("controller of an HBM channel (fpga: small pools)", _hbm_channel),
+    "hbm-stack": ("all channels of a stack behind memory ports", Stack.of),
+    "hbm-system": ("all stacks of the package behind memory ports", MemorySystem.of),
 }
 
 
@@ -72,7 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the block and say where; always 0. Raises UserError."""
     gen: Generation = args.generation
-    name = f"{gen.name}_{args.block}"
+    name = f"{gen.name}_{args.block.replace('-', '_')}"
     _check_folder(args.out, name)
     started = time.monotonic()
     component = BLOCKS[args.block][1](gen, args.profile)

@@ -122,6 +122,8 @@ def _write_page(recorded: Recorded, args: argparse.Namespace) -> None:
 
 def _heading(recorded: Recorded, first: int, last: int) -> Heading:
     run = recorded.summary
+    if run["work"] == "hbm":
+        return _channel_heading(run, first, last)
     sizes = f"{run['m']} x {run['n']} x {run['k']}"
     what = f"GEMM {sizes}" if run["work"] == "gemm" else f"{run['model']}, {run['name']}"
     facts = [
@@ -137,6 +139,18 @@ def _heading(recorded: Recorded, first: int, last: int) -> Heading:
         badge="PASS" if run["match"] else "FAIL",
         facts=" · ".join(fact for fact in facts if fact),
     )
+
+
+def _channel_heading(run: dict[str, Any], first: int, last: int) -> Heading:
+    facts = [
+        f"{run['requests']} requests, {run['source']}",
+        f"{run['cycles']} cycles, {run['bandwidth_fraction'] * 100:.4g} % of the peak",
+        f"refresh {run['refresh']['mode']}",
+        f"seed {run['seed']}",
+        f"shown: cycles {first} to {last}",
+    ]
+    right = run["match"] and not run["violations"]
+    return Heading(title=f"HBM channel, {run['timing']}", badge="PASS" if right else "FAIL", facts=" · ".join(facts))
 
 
 def _open_viewer(recorded: Recorded) -> None:

@@ -13,17 +13,10 @@ from golden.near_memory import apply, tree, tree_sum
 from golden.reference import element_value, scale_value
 from mtia.formats import Element, Scale
 from mtia.near_memory import ATOM_BYTES, SCALE_BYTE, ReduceFormat, ReduceKind
+from tests.oracles import ORACLES
 
-ORACLES: dict[str, Any] = {
-    "E5M2": ml_dtypes.float8_e5m2,
-    "E4M3": ml_dtypes.float8_e4m3fn,
-    "E3M2": ml_dtypes.float6_e3m2fn,
-    "E2M3": ml_dtypes.float6_e2m3fn,
-    "E2M1": ml_dtypes.float4_e2m1fn,
-    "BF16": ml_dtypes.bfloat16,
-    "FP16": np.float16,
-    "FP32": np.float32,
-}
+#: numpy's type of each element of an operand or of memory that another library casts
+TYPES = ORACLES | {"FP32": np.float32}
 PLAIN = [ReduceFormat.FP32, ReduceFormat.BF16, ReduceFormat.FP16]
 ARITHMETIC = [ReduceKind.SUM, ReduceKind.MAX, ReduceKind.MIN]
 
@@ -54,10 +47,10 @@ def packed(codes: np.ndarray) -> np.ndarray:
 def oracle_widen(format: ReduceFormat, data: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         if format.operand is None:
-            return lanes(format, data).view(ORACLES[format.memory.name]).astype(np.float32)
+            return lanes(format, data).view(TYPES[format.memory.name]).astype(np.float32)
         element = format.operand.element
         codes = np.ascontiguousarray(data[:, : format.lanes] & (2**element.width - 1))
-        value = codes.view(np.int8) / 64 if element.is_integer else codes.view(ORACLES[element.name]).astype(np.float64)
+        value = codes.view(np.int8) / 64 if element.is_integer else codes.view(TYPES[element.name]).astype(np.float64)
         scale = data[:, SCALE_BYTE:].view(ml_dtypes.float8_e8m0fnu).astype(np.float64)
         return (value * scale).astype(np.float32)
 
@@ -75,7 +68,7 @@ def oracle_combine(kind: ReduceKind, a: np.ndarray, b: np.ndarray) -> np.ndarray
 
 def oracle_narrow(format: ReduceFormat, x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        codes = x.astype(ORACLES[format.memory.name]).view(code_dtype(format.memory))
+        codes = x.astype(TYPES[format.memory.name]).view(code_dtype(format.memory))
     return np.where(np.isnan(x), codes.dtype.type(nan_code(format.memory)), codes)
 
 

@@ -90,11 +90,30 @@ def test_engine_of_every_generation_and_profile(
 @pytest.mark.parametrize(
     ("profile", "formats"), [("full", MX_FORMATS), ("sim", MX_FORMATS), ("fpga", ("MXFP8_E4M3", "MXFP4"))]
 )
-def test_quantizer_has_the_formats(
+def test_quantizer_has_the_formats_and_the_depth_of_the_engine(
     run: Run, built: list[Any], tmp_path: pathlib.Path, gen: str, profile: str, formats: tuple[str, ...]
 ) -> None:
     assert run("verilog", gen, "--block", "quantizer", "--profile", profile, "-o", str(tmp_path / "x"))[0] == 0
     assert built[0].formats == formats
+    assert built[0].deep is (profile == "fpga")
+
+
+@pytest.mark.parametrize("gen", list(GENERATIONS))
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_channel_has_the_generations_timing(
+    run: Run, built: list[Any], tmp_path: pathlib.Path, gen: str, profile: str
+) -> None:
+    assert run("verilog", gen, "--block", "hbm-channel", "--profile", profile, "-o", str(tmp_path / "x"))[0] == 0
+    (component,) = built
+    memory = GENERATIONS[gen].structure.hbm
+    assert component.parameters["timing"].name == memory.timing_set
+    assert component.parameters["timing"].organization.stack_bytes == memory.stack_gb[0] << 30
+    assert component.parameters["sizes"].entries == (16 if profile == "fpga" else 64)
+
+
+def test_module_of_a_block_with_a_hyphen(run: Run, built: list[Any], tmp_path: pathlib.Path) -> None:
+    out = run("verilog", "mtia300", "--block", "hbm-channel", "-o", str(tmp_path / "x"))[1]
+    assert "mtia300_hbm_channel.v" in out
 
 
 class TestWrong:

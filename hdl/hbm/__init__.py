@@ -1,0 +1,1 @@
+"""HBM channel: address map, scheduler, refresh, ECC, near-memory reduction."""

@@ -1,0 +1,172 @@
+"""State of one bank."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core.checks import require_int
+from .cycles import Cycles
+from .timer import timer
+
+
+class PoolCounts(data.Struct):
+    """What happens in a cycle to the requests of one pool for a bank.
+
+    added: one comes; added_hit: and its row is open; taken: one is issued (it was a hit)
+    """
+
+    added: 1
+    added_hit: 1
+    taken: 1
+
+
+class Bank(wiring.Component):
+    """Row, timers and waiting requests of a bank.
+
+    A command takes effect in the cycle after its input is high; the outputs say what may be issued
+    in their own cycle, as far as this bank is concerned.
+
+    activate, activate_row: ACT, with its row
+    precharge: PRE or PREA
+    refresh_bank, refresh_all, manage: REFPB, REFAB, RFMPB
+    read, write: column commands
+    opened_read, opened_write: the bank is ready for column commands of that kind from the next
+        cycle on, as its ACT is long enough ago
+    found_read, found_write: requests in each pool for the row then open (with opened_...)
+    reads, writes: changes of the pools
+
+    open, row: a row is open, or opening
+    column_read, column_write: it takes column commands of that kind
+    can_activate, can_precharge, can_refresh: by the bank's own timers
+    read_misses, write_misses, read_hits, write_hits: there are such requests in the pools
+    managing: refresh management is due; blocked: and must come before the next ACT
+    done: no request waits for the open bank, and its next one is likely to be for another row:
+        a bank learns from its last few rows whether to stay open
+    """
+
+    def __init__(self, *, cycles: Cycles, row_bits: int, entries: int):
+        self._cycles = cycles
+        self._row_bits = require_int("Bank row bits", row_bits, low=1)
+        self._entries = require_int("Bank entries", entries, low=2)
+        count = range(entries + 1)
+        ports: dict[str, wiring.Member] = {
+            name: In(1)
+            for name in (
+                *("activate", "precharge", "refresh_bank", "refresh_all", "manage", "read", "write"),
+                *("opened_read", "opened_write"),
+            )
+        }
+        ports |= {"activate_row": In(row_bits), "found_read": In(count), "found_write": In(count)}
+        ports |= {"reads": In(PoolCounts), "writes": In(PoolCounts), "row": Out(row_bits)}
+        ports |= {
+            name: Out(1)
+            for name in (
+                *("open", "column_read", "column_write", "can_activate", "can_precharge", "can_refresh"),
+                *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
+            )
+        }
+        super().__init__(ports)
+
+    @property
+    def cycles(self) -> Cycles:
+        """Distances between commands."""
+        return self._cycles
+
+    @property
+    def row_bits(self) -> int:
+        """Bits of a row."""
+        return self._row_bits
+
+    @property
+    def entries(self) -> int:
+        """Entries of a pool."""
+        return self._entries
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c = self.cycles
+        to_activate = timer(
+            m,
+            "to_activate",
+            [
+                (self.activate, c.rc),
+                (self.precharge, c.rp),
+                (self.refresh_bank, c.rfc_bank),
+                (self.refresh_all, c.rfc_all),
+                (self.manage, c.rfm),
+            ],
+        )
+        to_precharge = timer(
+            m, "to_precharge", [(self.activate, c.ras), (self.read, c.read_to_pre), (self.write, c.write_to_pre)]
+        )
+        to_refresh = timer(
+            m,
+            "to_refresh",
+            [
+                (self.activate, c.rc_refresh),
+                (self.precharge, c.rp_refresh),
+                (self.refresh_bank, c.rfc_bank_refresh),
+                (self.refresh_all, c.rfc_all),
+                (self.manage, c.rfm_refresh),
+            ],
+        )
+        with m.If(self.activate):
+            m.d.sync += [self.open.eq(1), self.row.eq(self.activate_row)]
+        with m.Elif(self.precharge):
+            m.d.sync += [self.open.eq(0), self.column_read.eq(0), self.column_write.eq(0)]
+        for kind, requests in (("read", self.reads), ("write", self.writes)):
+            opened = getattr(self, f"opened_{kind}")
+            with m.If(opened):
+                m.d.sync += getattr(self, f"column_{kind}").eq(1)
+            self._count(m, kind, requests, opened=opened, found=getattr(self, f"found_{kind}"))
+        m.d.comb += [
+            self.can_activate.eq(~self.open & to_activate & ~self.blocked),
+            self.can_precharge.eq(self.open & to_precharge),
+            self.can_refresh.eq(~self.open & to_refresh),
+        ]
+        self._manage(m)
+        self._predict(m)
+        return m
+
+    def _count(self, m: Module, kind: str, requests: data.View, *, opened: Value, found: Value) -> None:
+        """Count the requests of a pool, and those among them that are hits."""
+        pending = Signal(range(self.entries + 1), name=f"{kind}_pending")
+        hits = Signal(range(self.entries + 1), name=f"{kind}_hits_pending")
+        m.d.sync += [
+            pending.eq(pending + requests.added - requests.taken),
+            hits.eq(Mux(opened, found, hits) + requests.added_hit - requests.taken),
+        ]
+        with m.If(self.precharge):
+            m.d.sync += hits.eq(0)
+        m.d.comb += [
+            getattr(self, f"{kind}_hits").eq(hits != 0),
+            getattr(self, f"{kind}_misses").eq(pending != hits),
+        ]
+
+    def _manage(self, m: Module) -> None:
+        """Count the activations since the last refresh or refresh management, where the standard asks for it."""
+        c = self.cycles
+        if not c.raammt:
+            return
+        activations = Signal(range(c.raammt + 1))
+        with m.If(self.activate):
+            m.d.sync += activations.eq(activations + 1)
+        with m.If(self.refresh_bank | self.refresh_all | self.manage):
+            m.d.sync += activations.eq(Mux(activations > c.raaimt, activations - c.raaimt, 0))
+        m.d.comb += [self.managing.eq(activations >= c.raaimt), self.blocked.eq(activations >= c.raammt)]
+
+    def _predict(self, m: Module) -> None:
+        """Learn from each row whether closing its bank without being asked was, or had been, right."""
+        conflicts = Signal(2)
+        early, wanted = Signal(), Signal()
+        m.d.comb += [
+            wanted.eq(self.read_misses | self.write_misses | self.read_hits | self.write_hits),
+            self.done.eq(self.open & ~wanted & conflicts[1]),
+        ]
+        right = (self.precharge & wanted) | (self.activate & early & (self.activate_row != self.row))
+        with m.If(self.precharge):
+            m.d.sync += early.eq(~wanted)
+        with m.If(self.activate & early & (self.activate_row == self.row)):
+            m.d.sync += conflicts.eq(0)
+        with m.Elif(right & (conflicts != 3)):
+            m.d.sync += conflicts.eq(conflicts + 1)

@@ -1,0 +1,228 @@
+"""Requests that wait for their column command."""
+
+import functools
+import operator
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core.arith import sum_tree
+from ..core.checks import require_int
+from .age import AgeOrder
+from .commands import Geometry
+from .select import bit_of, index_of, lowest, read
+
+#: bits of the number of column commands of one SID after which another SID has its turn
+_PASSES = 6
+
+
+class Pool(wiring.Component):
+    """The waiting reads, or the waiting writes, of a pseudo-channel.
+
+    An entry is a hit from the cycle in which its column command would be legal for its bank until
+    that bank is closed. Each cycle offers the column command of one hit and the ACT of one miss:
+    the oldest whose command is allowed now. Hits go before others that are younger, so a request
+    may be passed any number of times; one that has waited for two `tick` goes before all that have
+    not, and if it is a miss the pool names it as `stale`, one after the other. Hits of another SID
+    than the last command's are passed by at most 63 commands.
+
+    Parameters
+    ----------
+    geometry : address fields. entries : requests that fit, at least 2.
+
+    Members
+    -------
+    insert, insert_hit : a request comes (`valid`); its row is open. Not while `full`.
+    slot : the place that it takes.
+    lookup, conflict : whether a request for that atom waits here, the one that comes now included
+        from the next cycle on.
+    opened, closed, held : a bank becomes ready for these column commands, with its row; a bank is
+        closed (`closed_all`: all are); column commands of that bank wait.
+    found : entries for the row that `opened` names.
+    group_blocked : groups that take no column command now. sid, sid_only : the SID of the last
+        one, which goes first; no other may go now.
+    can_activate : one bit a bank index: an ACT is allowed now.
+    column, column_slot : the column command offered (`valid`). take : it is issued.
+    act : the ACT offered. stale : a miss that waits too long. tick : time passes.
+    level, full : entries; no place is left.
+    """
+
+    def __init__(self, *, geometry: Geometry, entries: int):
+        self._geometry = geometry
+        self._entries = require_int("Pool entries", entries, low=2)
+        place = geometry.place()
+        offer = data.StructLayout({"valid": 1, "index": geometry.index_bits, "row": geometry.row_bits})
+        super().__init__(
+            {
+                "insert": In(data.StructLayout({"valid": 1, "place": place})),
+                "insert_hit": In(1),
+                "slot": Out(range(entries)),
+                "lookup": In(place),
+                "conflict": Out(1),
+                "opened": In(offer),
+                "closed": In(data.StructLayout({"valid": 1, "index": geometry.index_bits})),
+                "closed_all": In(1),
+                "held": In(data.StructLayout({"valid": 1, "index": geometry.index_bits})),
+                "found": Out(range(entries + 1)),
+                "group_blocked": In(geometry.bank_groups),
+                "sid": In(geometry.sid_bits),
+                "sid_only": In(1),
+                "can_activate": In(1 << geometry.index_bits),
+                "column": Out(data.StructLayout({"valid": 1, "place": place})),
+                "column_slot": Out(range(entries)),
+                "take": In(1),
+                "act": Out(offer),
+                "stale": Out(offer),
+                "tick": In(1),
+                "level": Out(range(entries + 1)),
+                "full": Out(1),
+            }
+        )
+
+    @property
+    def geometry(self) -> Geometry:
+        """Address fields."""
+        return self._geometry
+
+    @property
+    def entries(self) -> int:
+        """Requests that fit."""
+        return self._entries
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        n = self.entries
+        m.submodules.age = age = AgeOrder(entries=n, picks=2)
+        places = [Signal(self.geometry.place(), name=f"place_{i}", reset_less=True) for i in range(n)]
+        valid, hit, late, seen = (Signal(n, name=name) for name in ("valid", "hit", "late", "seen"))
+        inserted, placed, taken = Signal(n), Signal(n), Signal(n)
+        misses, late_misses = Signal(n), Signal(n)
+        m.d.comb += [
+            placed.eq(lowest(~valid)),
+            inserted.eq(Mux(self.insert.valid, placed, 0)),
+            self.slot.eq(index_of(m, placed, name="placed_index")),
+            taken.eq(Mux(self.take, age.oldest[0], 0)),
+            age.placed.eq(inserted),
+            age.occupied.eq(valid),
+            misses.eq(valid & ~hit),
+            late_misses.eq(misses & late),
+            self.full.eq(valid.all()),
+        ]
+        with m.If(self.tick):
+            m.d.sync += [seen.eq(valid), late.eq(seen)]
+        m.d.sync += self.level.eq(self.level + self.insert.valid - self.take)
+        for i in range(n):
+            with m.If(inserted[i]):
+                m.d.sync += [places[i].eq(self.insert.place), valid[i].eq(1), seen[i].eq(0), late[i].eq(0)]
+            with m.If(taken[i]):
+                m.d.sync += [valid[i].eq(0), seen[i].eq(0), late[i].eq(0)]
+        self._hits(m, places, valid=valid, hit=hit, inserted=inserted, taken=taken)
+        self._offer_column(m, places, hit=hit, late=late, age=age)
+        self._offer_act(m, places, misses=misses, age=age)
+        self._name_stale(m, places, misses=late_misses)
+        return m
+
+    def _hits(
+        self, m: Module, places: list[data.View], *, valid: Signal, hit: Signal, inserted: Signal, taken: Signal
+    ) -> None:
+        """Keep the hits, and compare all entries with `lookup`."""
+        opened, same = Signal(self.entries), Signal(self.entries)
+        for i, place in enumerate(places):
+            in_opened = self.opened.valid & (place.index == self.opened.index)
+            in_closed = self.closed_all | (self.closed.valid & (place.index == self.closed.index))
+            m.d.comb += opened[i].eq(in_opened & valid[i] & (place.row == self.opened.row))
+            m.d.comb += same[i].eq(valid[i] & (place.as_value() == self.lookup.as_value()))
+            with m.If(inserted[i]):
+                m.d.sync += hit[i].eq(self.insert_hit)
+            with m.Elif(taken[i] | in_closed):
+                m.d.sync += hit[i].eq(0)
+            with m.Elif(opened[i]):
+                m.d.sync += hit[i].eq(1)
+        m.d.comb += [
+            self.conflict.eq(same.any()),
+            self.found.eq(sum_tree(m, list(opened), name="found_tree")),
+        ]
+
+    def _offer_column(self, m: Module, places: list[data.View], *, hit: Signal, late: Signal, age: AgeOrder) -> None:
+        """The oldest hit: a late one, else of the fullest groups of the last SID, else of that SID, else any."""
+        n = self.entries
+        served, near = Signal(n), Signal(n)
+        groups = [Signal(n, name=f"group_{group}") for group in range(self.geometry.bank_groups)]
+        for i, place in enumerate(places):
+            fields = self.geometry.split(place.index)
+            m.d.comb += [
+                served[i].eq(hit[i] & ~(self.held.valid & (place.index == self.held.index))),
+                near[i].eq(fields["sid"] == self.sid),
+                *(members[i].eq(fields["bank_group"] == group) for group, members in enumerate(groups)),
+            ]
+        free, fullest = Signal(n), Signal(n)
+        m.d.comb += free.eq(~self._members(groups, self.group_blocked))
+        m.d.comb += fullest.eq(self._members(groups, self._fullest(m, groups, served & near)))
+        first, near_allowed, best = Signal(n), Signal(n), Signal(n)
+        allowed, choice, far, chosen = Signal(n), Signal(n), Signal(n), Signal(n)
+        passed = Signal(_PASSES)  # column commands since a hit of another SID waits
+        with m.If((far == 0) | (self.take & (age.oldest[0] & far).any())):
+            m.d.sync += passed.eq(0)
+        with m.Elif(self.take & ~passed.all()):
+            m.d.sync += passed.eq(passed + 1)
+        m.d.comb += [
+            allowed.eq(served & free & (near | ~self.sid_only.replicate(n))),
+            near_allowed.eq(allowed & near),
+            first.eq(allowed & late),
+            best.eq(near_allowed & fullest),
+            far.eq(served & ~near),
+            chosen.eq(Mux(first != 0, first, Mux(best != 0, best, Mux(near_allowed != 0, near_allowed, allowed)))),
+            # another SID's turn: its commands may go after a cycle without one of the last SID's
+            choice.eq(Mux(passed.all(), allowed & far, chosen)),
+            age.choice[0].eq(choice),
+            self.column.valid.eq(choice != 0),
+            self.column.place.eq(read(m, age.oldest[0], places, name="column_place")),
+            self.column_slot.eq(index_of(m, age.oldest[0], name="column_index")),
+        ]
+
+    def _members(self, groups: list[Signal], chosen: Value) -> Value:
+        """The entries of the groups that `chosen` has a bit for."""
+        terms = [members & chosen[group].replicate(self.entries) for group, members in enumerate(groups)]
+        return functools.reduce(operator.or_, terms)
+
+    def _fullest(self, m: Module, groups: list[Signal], served: Value) -> Signal:
+        """The groups with the most hits among those not blocked, a cycle late: the groups have to alternate."""
+        counts = []
+        for group, members in enumerate(groups):
+            count = Signal(range(self.entries + 1), name=f"hits_of_{group}", reset_less=True)
+            hits = Signal(self.entries, name=f"served_of_{group}")
+            m.d.comb += hits.eq(served & members)
+            m.d.sync += count.eq(sum_tree(m, list(hits), name=f"hits_tree_{group}"))
+            usable = Signal.like(count, name=f"usable_of_{group}")
+            m.d.comb += usable.eq(Mux(self.group_blocked[group], 0, count))
+            counts.append(usable)
+        fullest = Signal(len(groups))
+        for group, mine in enumerate(counts):
+            m.d.comb += fullest[group].eq(Cat(mine >= other for other in counts).all())
+        return fullest
+
+    def _offer_act(self, m: Module, places: list[data.View], *, misses: Value, age: AgeOrder) -> None:
+        """The oldest miss whose bank may be activated."""
+        choice = Signal(self.entries)
+        m.d.comb += choice.eq(misses & Cat(bit_of(self.can_activate, place.index) for place in places))
+        picked = Signal(self.geometry.place())
+        m.d.comb += [
+            age.choice[1].eq(choice),
+            picked.eq(read(m, age.oldest[1], places, name="act_place")),
+            self.act.valid.eq(choice != 0),
+            self.act.index.eq(picked.index),
+            self.act.row.eq(picked.row),
+        ]
+
+    def _name_stale(self, m: Module, places: list[data.View], *, misses: Value) -> None:
+        """Look at one entry after the other; stay at one that waits too long until it is a hit."""
+        place = Signal(self.geometry.place(), name="stale_place")
+        looked = Signal(range(self.entries))
+        with m.Switch(looked):
+            for i, entry in enumerate(places):
+                with m.Case(i):
+                    m.d.comb += [place.eq(entry), self.stale.valid.eq(misses[i])]
+        m.d.comb += [self.stale.index.eq(place.index), self.stale.row.eq(place.row)]
+        with m.If(~self.stale.valid):
+            m.d.sync += looked.eq(Mux(looked == self.entries - 1, 0, looked + 1))

@@ -1,0 +1,84 @@
+"""Types of the memory port of a pseudo-channel."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Shape
+from amaranth.lib import data
+from amaranth.utils import ceil_log2
+
+from ..core.checks import require_int
+from .commands import Geometry, MemoryOp, Status
+from .reduce_format import ReduceFormat, ReduceKind
+
+#: bits of an atom and of its byte enables
+DATA_BITS, MASK_BITS = 256, 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPort:
+    """Widths of a memory port: address of an atom, tag that comes back with the response.
+
+    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED,
+    `mask` (a bit a byte) and `data` for WR and RED. A response is {tag, status, data}; every request
+    has one: a read its data, the others when they are ordered before all that follow.
+
+    With id_bits a request has a further field `id`, and the responses of reads with the same id come
+    in the order in which the reads were accepted; without, responses come in any order.
+    """
+
+    address_bits: int
+    tag_bits: int = 8
+    id_bits: int = 0
+
+    def __post_init__(self) -> None:
+        require_int("Memory port address bits", self.address_bits, low=1, high=64)
+        require_int("Memory port tag bits", self.tag_bits, low=1, high=32)
+        require_int("Memory port id bits", self.id_bits, low=0, high=12)
+
+    @classmethod
+    def of(cls, geometry: Geometry, *, tag_bits: int = 8, id_bits: int = 0) -> "MemoryPort":
+        """The port of a pseudo-channel of that geometry."""
+        atoms = geometry.bank_count * geometry.rows * geometry.columns
+        return cls(address_bits=ceil_log2(atoms), tag_bits=tag_bits, id_bits=id_bits)
+
+    def request(self) -> data.StructLayout:
+        """Type of a request."""
+        return data.StructLayout(
+            {
+                "op": MemoryOp,
+                "kind": ReduceKind,
+                "format": ReduceFormat,
+                "address": self.address_bits,
+                "tag": self.tag_bits,
+                **({"id": self.id_bits} if self.id_bits else {}),
+                "mask": MASK_BITS,
+                "data": DATA_BITS,
+            }
+        )
+
+    def response(self) -> data.StructLayout:
+        """Type of a response."""
+        return data.StructLayout({"tag": self.tag_bits, "status": Status, "data": DATA_BITS})
+
+
+def update_layout(geometry: Geometry) -> data.StructLayout:
+    """Type of a request that reads an atom, changes it and writes it back."""
+    return data.StructLayout(
+        {
+            "place": geometry.place(),
+            "kind": ReduceKind,
+            "format": ReduceFormat,
+            "mask": MASK_BITS,
+            "data": DATA_BITS,
+        }
+    )
+
+
+def fetch_layout(geometry: Geometry, lines: int) -> data.StructLayout:
+    """Type of a read on behalf of a line of the near-memory unit."""
+    return data.StructLayout({"place": geometry.place(), "line": Shape.cast(range(lines))})
+
+
+def store_layout(geometry: Geometry) -> data.StructLayout:
+    """Type of a write of a whole atom; `poison` marks its data as lost."""
+    return data.StructLayout({"place": geometry.place(), "poison": 1, "data": DATA_BITS})
