@@ -249,22 +249,21 @@ def test_rtl_decodes_every_code(name):
 
     def build(m, code):
         both = [*ELEMENTS, "E2M1"]
-        choices = [
-            Choice(element=elements[other], places=range(elements[other].width), cases=(at,))
-            for at, other in enumerate(both)
-        ]
-        rules = ElementRules(m, Const(both.index(name), 2), name="rules")
-        number = DecodedElement(m, choices, code, rules=rules, width=width, name="x")
-        return [number.sign, number.significand, number.distance, number.inf, number.nan]
+        choices = [Choice(element=elements[other], code=code, cases=(at,)) for at, other in enumerate(both)]
+        selected = Const(both.index(name), 2)
+        rules = ElementRules(m, choices, selected, name="rules")
+        number = DecodedElement(m, choices, selected, rules=rules, width=width, name="x")
+        return [number.sign, number.significand, number.biased, number.distance, number.inf, number.nan]
 
     m, inputs, outputs = logic(build, 8)
     results = run(m, inputs, outputs, [[code] for code in range(len(values))])
-    for value, (sign, significand, distance, inf, nan) in zip(values, results, strict=True):
+    for value, (sign, significand, biased, distance, inf, nan) in zip(values, results, strict=True):
         assert (inf, nan) == (np.isinf(value), np.isnan(value))
         if not nan:
             assert sign == np.signbit(value)
         if np.isfinite(value):
-            assert np.ldexp(significand, top_exponent(elements[name]) - distance - (width - 1)) == abs(value)
+            assert np.ldexp(significand, biased - 127 - (width - 1)) == abs(value)
+            assert biased - 127 == top_exponent(elements[name]) - distance
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ the element alone is computed once for all lanes of a row (:class:`ElementRules`
 decoded without a change here. All is combinational.
 
 A number is ``significand * 2**(exponent - (width - 1))`` with the exponent of the top significand bit. Exponents are
-told as their distance below `top_exponent`, which is the field inverted, is never negative and needs no bias: the
-products of a group are aligned by the sum of two distances, and the top exponents are added to the block's scale.
+told as their distance below `top_exponent`, which is never negative and needs no bias: the products of a group are
+aligned by the sum of two distances, and the top exponents are added to the block's scale instead.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth import *
@@ -20,31 +20,15 @@ from amaranth.hdl import ValueLike
 
 from mtia.formats import Element, Specials
 
-from ..core.carry import Bit, Chains, table
-
-#: the lowest and the further bits of (a xor b) + b where c is set, with b only where c is; d where it is not
-_NEGATE_FIRST = table(lambda a, b, c, d: (a & c) | d if c | d else b)
-_NEGATE = table(lambda a, b, c, d: ((a ^ b) & c) | d)
-
 
 def top_exponent(element: Element) -> int:
-    """Exponent of the top significand bit of what has the largest exponent field (INT8 reaches 2**1 with -128).
-
-    With `Specials.IEEE` these are infinity and NaN, and the largest numbers lie one below.
-    """
-    if element.is_integer:
-        return element.significand_bits - 1 - element.mantissa_bits
-    return (1 << element.exponent_bits) - 1 - element.bias
+    """Exponent of the top significand bit of the largest numbers (INT8 reaches 2**1 with -128)."""
+    return element.significand_bits - 1 - element.mantissa_bits if element.is_integer else element.emax
 
 
 def exponent_range(element: Element) -> int:
-    """How far the exponent of a number may lie below that of the largest."""
-    return 0 if element.is_integer else element.emax - element.emin
-
-
-def distance_range(element: Element) -> int:
     """How far the exponent of a number may lie below `top_exponent`."""
-    return 0 if element.is_integer else (1 << element.exponent_bits) - 2
+    return 0 if element.is_integer else element.emax - element.emin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,173 +36,118 @@ class Choice:
     """One of the elements that a decoder takes.
 
     element: its row of `mtia.formats.ELEMENTS`
-    places:  where in the decoder's word the bits of its code are, the lowest first
+    code:    the code; bits above the element's width are ignored
     cases:   values of the selector that mean it; the cases of a decoder's choices must not overlap
     """
 
     element: Element
-    places: Sequence[int]
+    code: ValueLike
     cases: Sequence[int] = (0,)
 
 
 class ElementRules:
-    """What the decoding of a row depends on beside the codes: signals that are the same for all its lanes.
+    """What the decoding of the selected element depends on, as signals: the same for all lanes of a row.
 
-    selected: which element the row has, as `Choice.cases` number them
+    All are zero where no choice is selected.
+
+    mask:       the exponent field of all ones (for an integer: one)
+    offset:     from an exponent field to the exponent + 127
+    fraction:   the mantissa of all ones, its top bit the top one
+    ieee, nan_only, integer: the kind of element
     """
 
-    def __init__(self, m: Module, selected: ValueLike, *, name: str):
-        self._m = m
-        self._name = name
-        self._selected = Value.cast(selected)
-        self._gates: dict[tuple[int, ...], Signal] = {}
-
-    def gate(self, choices: Iterable[Choice]) -> Value:
-        """Whether one of these is selected."""
-        cases = tuple(sorted({case for choice in choices for case in choice.cases}))
-        if not cases:
-            return Const(0, 1)
-        if cases not in self._gates:
-            gate = Signal(name=f"{self._name}_gate_{len(self._gates)}")
-            with self._m.Switch(self._selected):
-                with self._m.Case(*cases):
-                    self._m.d.comb += gate.eq(1)
-            self._gates[cases] = gate
-        return self._gates[cases]
+    def __init__(self, m: Module, choices: Sequence[Choice], selected: ValueLike, *, name: str):
+        elements = [choice.element for choice in choices]
+        fraction_bits = max(1, *(element.mantissa_bits for element in elements))
+        self.mask = Signal(max(1, *(element.exponent_bits for element in elements)), name=f"{name}_mask")
+        self.offset = Signal(8, name=f"{name}_offset")
+        self.fraction = Signal(fraction_bits, name=f"{name}_fraction")
+        self.ieee = Signal(name=f"{name}_ieee")
+        self.nan_only = Signal(name=f"{name}_nan_only")
+        self.integer = Signal(name=f"{name}_integer")
+        with m.Switch(selected):
+            for choice in choices:
+                element = choice.element
+                field = 1 if element.is_integer else (1 << element.exponent_bits) - 1
+                offset = 126 + top_exponent(element) if element.is_integer else 127 - element.bias
+                fraction = ((1 << element.mantissa_bits) - 1) << (fraction_bits - element.mantissa_bits)
+                with m.Case(*choice.cases):
+                    m.d.comb += [
+                        self.mask.eq(field),
+                        self.offset.eq(offset),
+                        self.fraction.eq(fraction),
+                        self.ieee.eq(element.specials is Specials.IEEE),
+                        self.nan_only.eq(element.specials is Specials.NAN_ONLY),
+                        self.integer.eq(element.is_integer),
+                    ]
 
 
 class DecodedElement:
     """Signals of one decoded code, of whichever element is selected.
 
-    Each bit is an OR of those bits of the word that mean it in one element or another, so that a decoder
-    of many elements costs little more than the choice between their places.
+    The parts of the code are selected first and decoded once, so that a decoder of many elements
+    costs little more than their multiplexers.
 
     sign:        1 for negative numbers
     distance:    `top_exponent` minus the number's exponent (subnormals have the least exponent)
+    biased:      the exponent plus 127
     significand: magnitude with its hidden bit, the top bit of the element at the top of `width` bits
     inf, nan:    1 for a code that is not a number; the other signals then mean nothing
 
     With no choice selected the number is a zero.
-
-    word:   holds the codes
-    chains: carry cells for the magnitudes of integers; without, they are left to synthesis
     """
 
     def __init__(
         self,
         m: Module,
         choices: Sequence[Choice],
-        word: Value,
+        selected: ValueLike,
         *,
         rules: ElementRules,
         width: int,
         name: str,
-        chains: Chains | None = None,
     ):
         least = max((choice.element.significand_bits for choice in choices), default=1)
         if width < least:
             raise ValueError(f"Significand width must be at least {least}, not {width!r}")
-        self._m, self._word, self._rules, self._name = m, word, rules, name
-        self._choices = choices
-        floats = [choice for choice in choices if not choice.element.is_integer]
-        bits = max((choice.element.exponent_bits for choice in floats), default=1)
-        self.sign = self._signal("sign", 1)
-        self.significand = self._signal("significand", width)
-        self.distance = self._signal("distance", bits)
-        self.inf, self.nan = self._signal("inf", 1), self._signal("nan", 1)
-        normal, fraction = self._signal("normal", 1), self._signal("fraction", max(1, width - 1))
-        m.d.comb += self.sign.eq(self._pick((choice, choice.places[-1]) for choice in choices))
-        m.d.comb += normal.eq(self._pick((choice, place) for choice in floats for place in self._field(choice)))
-        for index in range(bits):
-            sources = [
-                (choice, self._field(choice)[index]) for choice in floats if index < choice.element.exponent_bits
-            ]
-            inverted = self._pick(sources, inverted=True)
-            m.d.comb += self.distance[index].eq(inverted if index else inverted & normal)
-        for index in range(width - 1):
-            below = width - 1 - index  # of the top bit
-            sources = [
-                (choice, choice.places[choice.element.mantissa_bits - below])
-                for choice in floats
-                if below <= choice.element.mantissa_bits
-            ]
-            m.d.comb += fraction[index].eq(self._pick(sources))
-        self._specials(floats, fraction)
-        self._magnitude(Cat(fraction[: width - 1], normal), chains)
-
-    def _signal(self, name: str, width: int) -> Signal:
-        return Signal(width, name=f"{self._name}_{name}")
-
-    @staticmethod
-    def _field(choice: Choice) -> Sequence[int]:
-        """Places of the exponent field."""
-        return choice.places[choice.element.mantissa_bits : choice.element.width - 1]
-
-    def _pick(self, sources: Iterable[tuple[Choice, int]], *, inverted: bool = False) -> Value:
-        """The bit of the word, inverted if asked for, that belongs to the selected choice; 0 if there is none."""
-        places: dict[int, list[Choice]] = {}
-        for choice, place in sources:
-            places.setdefault(place, []).append(choice)
-        terms = [(self._word[place] ^ inverted) & self._rules.gate(choices) for place, choices in places.items()]
-        return Cat(terms).any() if terms else Const(0, 1)
-
-    def _specials(self, floats: Collection[Choice], fraction: Signal) -> None:
-        """Infinities and NaNs, by the largest exponent field and the mantissa."""
-        ieee = [choice for choice in floats if choice.element.specials is Specials.IEEE]
-        nan_only = [choice for choice in floats if choice.element.specials is Specials.NAN_ONLY]
-        special, ones = self._signal("special", 1), self._signal("ones", 1)
-        any_fraction, is_ieee = self._signal("any_fraction", 1), self._rules.gate(ieee)
-        self._m.d.comb += [
-            special.eq(self.distance == 0),
-            any_fraction.eq(fraction.any()),
-            ones.eq(
-                Cat(
-                    self._rules.gate([choice]) & fraction[len(fraction) - choice.element.mantissa_bits :].all()
-                    for choice in nan_only
-                ).any()
-                if nan_only
-                else 0
-            ),
-            self.inf.eq(special & is_ieee & ~any_fraction),
-            self.nan.eq(special & ((is_ieee & any_fraction) | ones)),
+        self.sign = Signal(name=f"{name}_sign")
+        self.significand = Signal(width, name=f"{name}_significand")
+        self.distance = Signal(len(rules.mask), name=f"{name}_distance")
+        self.biased = Signal(8, name=f"{name}_biased")
+        self.inf = Signal(name=f"{name}_inf")
+        self.nan = Signal(name=f"{name}_nan")
+        field = Signal(len(rules.mask), name=f"{name}_field")
+        mantissa = Signal(len(rules.fraction), name=f"{name}_mantissa")
+        magnitude = Signal(width, name=f"{name}_magnitude")
+        with m.Switch(selected):
+            for choice in choices:
+                with m.Case(*choice.cases):
+                    self._split(m, choice, field, mantissa, magnitude)
+        normal = Signal(name=f"{name}_normal")
+        exponent = Signal(len(field), name=f"{name}_exponent")
+        special = Signal(name=f"{name}_special")
+        fraction = Signal(width - 1, name=f"{name}_fraction")
+        spare = width - 1 - len(mantissa)
+        m.d.comb += [
+            normal.eq(field.any()),
+            exponent.eq(field | ~normal),
+            special.eq(field == rules.mask),
+            fraction.eq(mantissa << spare if spare >= 0 else mantissa >> -spare),
+            self.significand.eq(Mux(rules.integer, magnitude, Cat(fraction, normal))),
+            self.distance.eq((rules.mask ^ exponent) - rules.ieee),
+            self.biased.eq(exponent + rules.offset),
+            self.inf.eq(rules.ieee & special & ~mantissa.any()),
+            self.nan.eq(special & ((rules.ieee & mantissa.any()) | (rules.nan_only & (mantissa == rules.fraction)))),
         ]
 
-    def _magnitude(self, number: Value, chains: Chains | None) -> None:
-        """The significand: `number` of a float, the magnitude of an integer."""
-        integers = [choice for choice in self._choices if choice.element.is_integer]
-        if not integers:
-            self._m.d.comb += self.significand.eq(number)
-            return
-        bits = max(choice.element.significand_bits for choice in integers)
-        is_integer = self._rules.gate(integers)
-        negative = self._signal("negative", 1)
-        self._m.d.comb += negative.eq(self.sign & is_integer)
-        low = len(number) - bits
-        code = (
-            [
-                self._pick(
-                    (choice, choice.places[index - bits + choice.element.significand_bits])
-                    for choice in integers
-                    if index >= bits - choice.element.significand_bits
-                )
-                for index in range(bits)
-            ]
-            if len(integers) > 1
-            else [self._word[place] for place in integers[0].places]
-        )
-        if chains is None:
-            magnitude = self._signal("magnitude", bits)
-            self._m.d.comb += magnitude.eq((Cat(code) ^ negative.replicate(bits)) + negative)
-            upper: Value = Mux(is_integer, magnitude, number[low:])
+    def _split(self, m: Module, choice: Choice, field: Signal, mantissa: Signal, magnitude: Signal) -> None:
+        """The parts of a code, the mantissa and the magnitude of an integer with their top bit at the top."""
+        element = choice.element
+        code = Value.cast(choice.code)[: element.width]
+        m.d.comb += self.sign.eq(code[-1])
+        if element.is_integer:
+            number = Mux(code[-1], -code, code)[: element.width]
+            m.d.comb += magnitude.eq(number << (len(magnitude) - element.significand_bits))
         else:
-            upper = chains.sum(
-                [
-                    Bit(
-                        table=_NEGATE if index else _NEGATE_FIRST,
-                        inputs=(bit, negative, is_integer, number[low + index]),
-                    )
-                    for index, bit in enumerate(code)
-                ],
-                name=f"{self._name}_magnitude",
-            )
-        self._m.d.comb += self.significand.eq(Cat(number[:low], upper))
+            m.d.comb += mantissa.eq(code[: element.mantissa_bits] << (len(mantissa) - element.mantissa_bits))
+            m.d.comb += field.eq(code[element.mantissa_bits : -1])

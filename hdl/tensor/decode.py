@@ -4,21 +4,21 @@ Ref: OCP Microscaling Formats (MX) Specification v1.0, sections 5.1 and 5.3.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from mtia import formats as number_formats
-from mtia.formats import ELEMENTS, Element, Scale
+from mtia.formats import ELEMENTS, Scale
 
 from ..core.carry import Chains
 from ..formats.code import FormatCode
-from ..formats.element import Choice, DecodedElement, ElementRules, top_exponent
+from ..formats.element import DecodedElement
+from ..formats.gated import GatedElement
+from .lanes import NVFP4_LANES, GatedLanes, SelectedLanes
 from .shape import LANES, SliceShape, assign
-
-#: lanes of an NVFP4 group
-NVFP4_LANES = 16
 
 
 class DecodeScale(wiring.Component):
@@ -26,7 +26,7 @@ class DecodeScale(wiring.Component):
 
     format: which format the block has; formats without scales count as scale 1
     code:   the scale
-    scale:  exponent + 127 + top exponent of the format's elements
+    scale:  exponent + 127 + `SliceShape.top_exponent` of the format's elements
 
     formats: those it must know, all of the shape's unless told
 
@@ -45,7 +45,7 @@ class DecodeScale(wiring.Component):
         m.d.comb += [normal.eq(self.code[3:7].any()), self.scale.exponent.eq(base + offset)]
         with m.Switch(self.format):
             for row in self.formats:
-                top = top_exponent(row.element)
+                top = self.shape.top_exponent(row.element)
                 with m.Case(FormatCode[row.name]):
                     if row.scale is Scale.E8M0:
                         m.d.comb += [base.eq(self.code), offset.eq(top), self.scale.nan.eq(self.code.all())]
@@ -133,24 +133,12 @@ class DecodeGeneral(wiring.Component):
         m = Module()
         m.submodules.scale = scale = DecodeScale(shape=self.shape)
         m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
-        rules = ElementRules(m, self._select(m), name="rules")
-        chains = None if self.shape.parameters.cells == "generic" else Chains(m, platform)
         flags: dict[str, list[Value]] = {"sign": [], "inf": [], "nan": [], "zero": []}
-        for lane in range(LANES):
+        for lane, number in enumerate(self._numbers(m, platform)):
             half, odd = divmod(lane, 2)
             side = "odd" if odd else "even"
-            significand = getattr(self.row, f"{side}_significand")[half]
-            exponent = getattr(self.row, f"{side}_exponent")[half]
-            number = DecodedElement(
-                m,
-                self._choices(lane),
-                self.codes,
-                rules=rules,
-                width=len(significand),
-                name=f"lane_{lane}",
-                chains=chains,
-            )
-            m.d.comb += [significand.eq(number.significand), exponent.eq(number.distance)]
+            m.d.comb += getattr(self.row, f"{side}_significand")[half].eq(number.significand)
+            m.d.comb += getattr(self.row, f"{side}_exponent")[half].eq(number.distance)
             zero = Signal(name=f"zero_{lane}")
             m.d.comb += zero.eq(number.significand == 0)
             for name, signal in (("sign", number.sign), ("inf", number.inf), ("nan", number.nan), ("zero", zero)):
@@ -160,38 +148,9 @@ class DecodeGeneral(wiring.Component):
         m.d.comb += [self.nan.eq(Cat(flags["nan"], scale.scale.nan)), self.row.scale.nan.eq(self.nan.any())]
         return m
 
-    def _select(self, m: Module) -> Signal:
-        """Which element the row has: its place in `_elements`, and whether it is packed densely, whether NVFP4."""
-        elements = self._elements
-        selected = Signal(range(4 * len(elements) + 4))
-        with m.Switch(self.format):
-            for row in self.shape.formats:
-                with m.Case(FormatCode[row.name]):
-                    is_e2m1 = row.element.name == "E2M1" and self.shape.rows > 1
-                    case = 4 * elements.index(row.element) + 2 * (row.name == "NVFP4")
-                    m.d.comb += selected.eq(case + self.dense if is_e2m1 else case)
-            with m.Default():
-                m.d.comb += selected.eq(4 * len(elements))
-        return selected
-
-    @property
-    def _elements(self) -> list[Element]:
-        return self.shape.narrow + self.shape.wide
-
-    def _choices(self, lane: int) -> list[Choice]:
-        """The elements that a lane takes, where it finds their codes and the values of `_select` that mean them."""
-        choices = []
-        for index, element in enumerate(self._elements):
-            if element.width > 8:
-                if lane % 2 == 0:
-                    start = element.width * (lane // 2)
-                    choices.append(
-                        Choice(element=element, places=range(start, start + element.width), cases=[4 * index])
-                    )
-                continue
-            for dense in range(1 + (element.name == "E2M1" and self.shape.rows > 1)):
-                start = (4 if dense else 8) * lane
-                kinds = [0, 2] if element.name == "E2M1" and lane < NVFP4_LANES else [0]
-                cases = [4 * index + dense + kind for kind in kinds]
-                choices.append(Choice(element=element, places=range(start, start + element.width), cases=cases))
-        return choices
+    def _numbers(self, m: Module, platform: object) -> Sequence[DecodedElement | GatedElement]:
+        """The elements of all lanes."""
+        row: dict[str, Any] = {"format": self.format, "dense": self.dense, "codes": self.codes}
+        if self.shape.parameters.cells == "generic":
+            return SelectedLanes(m, shape=self.shape, **row).decode()
+        return GatedLanes(m, shape=self.shape, **row).decode(Chains(m, platform))

@@ -13,10 +13,13 @@ from .products import Products
 from .shape import EXPONENT, LANES, SliceShape, assign
 from .signed_sum import SignedSum
 
+#: bits from which on a path on carry cells is worth parts
+_PLACED = 40
+
 
 def _is_placed(shape: SliceShape) -> bool:
     """Whether the sum of a shape is a `PlacedSum`: on carry cells, and of a path that is worth it."""
-    return shape.parameters.cells != "generic" and shape.far > 0
+    return shape.parameters.cells != "generic" and shape.width >= _PLACED
 
 
 def _latency_of_sum(shape: SliceShape) -> int:

@@ -10,7 +10,8 @@ from amaranth.utils import bits_for
 from mtia.formats import FORMATS, Element, Format, Scale, Specials
 from mtia.generations import EngineParameters
 
-from ..formats.element import distance_range, exponent_range
+from ..formats.element import exponent_range, top_exponent
+from ..formats.gated import field_exponent
 
 #: one-byte elements of a slice, which is also the group of the MX and FP8 formats
 LANES = 32
@@ -32,7 +33,7 @@ class SliceShape:
     even_bits, odd_bits:           significand bits of even and odd lanes
     even_exponent, odd_exponent:   exponent bits of even and odd lanes
     width:         bits of the path, in which every product of a narrow pair that the engine supports lies exactly
-    near, far:     `width` cut in two, if it is 40 bits or more, so that the adders of the trees stay short
+    near, far:     `width` cut in two, so that no adder of the trees is longer than 41 bits
     part_widths:   for `carry_sum.PlacedSum`
     rows:          streamed rows of a beat (1 when no pair is 4 bits wide)
     """
@@ -45,14 +46,14 @@ class SliceShape:
         self.narrow = self._elements(lambda element: element.width <= 8)
         self.wide = self._elements(lambda element: element.width > 8)
         narrow_bits = max((element.significand_bits for element in self.narrow), default=1)
-        distance = max((bits_for(distance_range(element)) for element in self.narrow), default=1)
+        distance = max((bits_for(self.distance_range(element)) for element in self.narrow), default=1)
         self.even_bits = WIDE_SIGNIFICAND if self.wide else narrow_bits
         self.odd_bits = narrow_bits
         self.even_exponent = 8 if self.wide else distance
         self.odd_exponent = distance
         exact = max((self._path_bits(a, b) for a, b in self.pairs if not a.is_wide), default=0)
         self.width = max(exact, parameters.window if self.wide else 0)
-        self.near = self.width if self.width < 40 else 36
+        self.near = min(self.width, 36)
         self.far = self.width - self.near
         self.rows = parameters.dense_rows if any(self.is_dense(a, b) for a, b in self.pairs) else 1
         self.has_nvfp4 = any(row.scale is Scale.E4M3 for row in self.formats)
@@ -71,10 +72,17 @@ class SliceShape:
         """Bits that hold every product of a pair, aligned to the largest."""
         return sum(row.element.significand_bits + exponent_range(row.element) for row in (a, b))
 
-    @staticmethod
-    def _path_bits(a: Format, b: Format) -> int:
-        """Bits of the path that every product of a pair lies in: where a format has infinities, its top is theirs."""
-        return sum(row.element.significand_bits + distance_range(row.element) for row in (a, b))
+    def top_exponent(self, element: Element) -> int:
+        """Exponent from which the lanes count an element's distance: on carry cells that of the largest field."""
+        return top_exponent(element) if self.parameters.cells == "generic" else field_exponent(element)
+
+    def distance_range(self, element: Element) -> int:
+        """How far the exponent of a number may lie below `top_exponent`."""
+        return exponent_range(element) + self.top_exponent(element) - top_exponent(element)
+
+    def _path_bits(self, a: Format, b: Format) -> int:
+        """Bits of the path that every product of a pair lies in."""
+        return sum(row.element.significand_bits + self.distance_range(row.element) for row in (a, b))
 
     @staticmethod
     def is_dense(a: Format, b: Format) -> bool:
@@ -86,7 +94,7 @@ class SliceShape:
         """Bits of each part of `carry_sum.PART` shifts of the path, from the top: how far a product of it may reach."""
         narrow = [
             (
-                sum(distance_range(row.element) for row in (a, b)),
+                sum(self.distance_range(row.element) for row in (a, b)),
                 sum(row.element.significand_bits for row in (a, b)),
             )
             for a, b in self.pairs

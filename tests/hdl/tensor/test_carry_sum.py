@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from hdl.formats.element import distance_range
 from hdl.tensor.carry_sum import PlacedSum
 from hdl.tensor.shape import LANES, SliceShape
 from mtia.generations import EngineParameters
@@ -30,7 +29,7 @@ def lane_values(generator, shape, pair):
         product = 1
         for element in pair:
             product *= generator.getrandbits(element.significand_bits) << width - element.significand_bits
-        yield product, generator.randrange(sum(map(distance_range, pair)) + 1)
+        yield product, generator.randrange(sum(map(shape.distance_range, pair)) + 1)
 
 
 @pytest.mark.parametrize(
