@@ -144,7 +144,7 @@ class Accumulating(wiring.Component):
             *(mode.stationary.eq(held["stationary_format"]), mode.streamed.eq(held["streamed_format"])),
             *(row.format.eq(held["stationary_format"]), row.codes.eq(held["stationary_codes"])),
             *(row.scale.eq(held["stationary_scale"]), beat.format.eq(held["streamed_format"])),
-            *(beat.dense.eq(mode.dense), beat.refuse.eq(mode.refuse), beat.codes.eq(held["streamed_codes"])),
+            *(beat.refuse.eq(mode.refuse), beat.codes.eq(held["streamed_codes"])),
             beat.scales.eq(held["streamed_scales"]),
             dot.wide.eq(delay(m, mode.wide, 1, name="wide")),
         ]

@@ -55,16 +55,15 @@ class Gates:
         self._selected = Value.cast(selected)
         self._gates: dict[tuple[int, ...], Signal] = {}
 
-    def gate(self, choices: Iterable[GatedChoice]) -> Value:
+    def gate(self, choices: Iterable[GatedChoice]) -> Signal:
         """Whether one of these is selected."""
         cases = tuple(sorted({case for choice in choices for case in choice.cases}))
-        if not cases:
-            return Const(0, 1)
         if cases not in self._gates:
             gate = Signal(name=f"{self._name}_gate_{len(self._gates)}")
-            with self._m.Switch(self._selected):
-                with self._m.Case(*cases):
-                    self._m.d.comb += gate.eq(1)
+            if cases:
+                with self._m.Switch(self._selected):
+                    with self._m.Case(*cases):
+                        self._m.d.comb += gate.eq(1)
             self._gates[cases] = gate
         return self._gates[cases]
 
@@ -83,6 +82,8 @@ class GatedElement:
     With no choice selected the number is a zero.
 
     word:   holds the codes
+    shifted: how many of the lowest bits of the distance are taken off it: by so much the significand is shifted
+            right, in which there must be room
     chains: carry cells for the magnitudes of integers; without, they are left to synthesis
     """
 
@@ -95,14 +96,19 @@ class GatedElement:
         gates: Gates,
         width: int,
         name: str,
+        shifted: int = 0,
         chains: Chains | None = None,
     ):
-        least = max((choice.element.significand_bits for choice in choices), default=1)
+        floats = [choice for choice in choices if not choice.element.is_integer]
+        least = max(
+            [choice.element.significand_bits for choice in choices]
+            + [choice.element.significand_bits + (1 << shifted) - 1 for choice in floats],
+            default=1,
+        )
         if width < least:
             raise ValueError(f"Significand width must be at least {least}, not {width!r}")
         self._m, self._word, self._shared, self._name = m, word, gates, name
         self._choices = choices
-        floats = [choice for choice in choices if not choice.element.is_integer]
         bits = max((choice.element.exponent_bits for choice in floats), default=1)
         self.sign = self._signal("sign", 1)
         self.significand = self._signal("significand", width)
@@ -126,7 +132,13 @@ class GatedElement:
             ]
             m.d.comb += fraction[index].eq(self._pick(sources))
         self._specials(floats, fraction)
-        self._magnitude(Cat(fraction[: width - 1], normal), chains)
+        number: Value = Cat(fraction[: width - 1], normal)
+        for step in range(min(shifted, bits)):
+            moved = self._signal(f"shifted_{step}", width)
+            m.d.comb += moved.eq(Mux(self.distance[step], number >> (1 << step), number))
+            number = moved
+        self.distance = self.distance[shifted:]
+        self._magnitude(number, chains)
 
     def _signal(self, name: str, width: int) -> Signal:
         return Signal(width, name=f"{self._name}_{name}")
@@ -138,10 +150,14 @@ class GatedElement:
 
     def _pick(self, sources: Iterable[tuple[GatedChoice, int]], *, inverted: bool = False) -> Value:
         """The bit of the word, inverted if asked for, that belongs to the selected choice; 0 if there is none."""
-        places: dict[int, list[GatedChoice]] = {}
+        choices: dict[int, list[GatedChoice]] = {}
         for choice, place in sources:
-            places.setdefault(place, []).append(choice)
-        terms = [(self._word[place] ^ inverted) & self._shared.gate(choices) for place, choices in places.items()]
+            choices.setdefault(place, []).append(choice)
+        behind: dict[str, tuple[Signal, list[Value]]] = {}
+        for place, several in choices.items():
+            gate = self._shared.gate(several)
+            behind.setdefault(gate.name, (gate, []))[1].append(self._word[place] ^ inverted)
+        terms = [Cat(bits).any() & gate for gate, bits in behind.values()]
         return Cat(terms).any() if terms else Const(0, 1)
 
     def _specials(self, floats: Collection[GatedChoice], fraction: Signal) -> None:

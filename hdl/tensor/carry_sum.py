@@ -1,6 +1,7 @@
 """Exact sum of placed products on the carry cells of an ECP5 (`hdl.core.carry`)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -11,7 +12,29 @@ from ..core.carry import CARRY_AND, CARRY_XOR, XOR, XOR_ADD_XOR, Bit, Chains, ad
 from .shape import GROWTH, LANES, SliceShape
 
 #: shifts of a product inside a part of the path; the parts begin so many bits apart
-PART = 32
+PART = 16
+#: the last step of a shift inside a part
+_LAST = PART // 2
+
+
+def part_widths(shape: SliceShape) -> tuple[list[int], list[int]]:
+    """Bits of each part of the path from the top, for even and odd lanes: how far a product from there reaches."""
+    narrow = [
+        (sum(shape.distance_range(row.element) for row in pair), sum(row.element.significand_bits for row in pair))
+        for pair in shape.pairs
+        if not pair[0].is_wide
+    ]
+    even, odd = [], []
+    # what significands are shifted by before comes on top
+    spare = (1 << shape.odd_shift) - 1
+    for start in range(0, shape.width, PART):
+        ends = [min(most, start + PART - 1) + bits - start for most, bits in narrow if most >= start]
+        later = [min(most, start + PART - 1 + spare) + bits - start for most, bits in narrow if most >= start]
+        wide = [min(shape.parameters.window - start, PART - 1 + 2 * shape.even_bits)] if shape.wide else []
+        odd.append(max(later, default=0))
+        even.append(max(ends + wide, default=0))
+    parts = max(at + 1 for at, width in enumerate(even) if width > 0)
+    return even[:parts], odd[:parts]
 
 
 def magnitude(chains: Chains, total: Value, carry: Value, *, name: str) -> tuple[Value, Value]:
@@ -23,7 +46,7 @@ def magnitude(chains: Chains, total: Value, carry: Value, *, name: str) -> tuple
 
 
 class CarryTree:
-    """Sum of 32 terms, each of them a magnitude and a sign, in two's complement.
+    """Sum of a power of two of terms, each of them a magnitude and a sign, in two's complement.
 
     A negative term is inverted, has ones above and a one added at the bottom. Each adder of the tree takes
     one of the added ones as its carry from below; one is left.
@@ -101,15 +124,35 @@ class CarryTree:
         return [*zip(a, b, strict=True), (a[-1], b[-1])]
 
 
+@dataclass(frozen=True)
+class _Partial:
+    """A sum of some terms: `total` and a one, `left`, both times 2**bottom."""
+
+    total: Value
+    left: Value
+    bottom: int
+
+    def plus(self, other: "_Partial", chains: Chains, *, name: str) -> "_Partial":
+        """The sum of two; the one that is left of the upper is added with it."""
+        high, low = (self, other) if self.bottom > other.bottom else (other, self)
+        place = high.bottom - low.bottom
+        rest = low.total[place:]
+        size = max(len(high.total), len(rest)) + 1
+        bits = [add(high.total[min(i, len(high.total) - 1)], rest[min(i, len(rest) - 1)]) for i in range(size)]
+        carry = Bit(table=CARRY_AND, inputs=(high.left, 1, 0, 1))
+        return _Partial(Cat(low.total[:place], chains.sum([carry, *bits], name=name)[1:]), low.left, low.bottom)
+
+
 class PlacedSum(wiring.Component):
     """Shifts every product to its place and adds them all (`Align` and `SignedSum` in one, for the same sums).
 
     The path is cut in parts of `PART` places. A product is shifted inside a part; the part it is in is told by
     gates in the first adders, which cost nothing there. The parts are added by trees of their own, and then to
-    each other.
+    each other; so are the even lanes of a part, which reach further, and its odd ones.
 
     even, odd:       products, the top bit of the largest at the top
-    even_amount, odd_amount: right shifts; an even amount past the path gives zero
+    even_amount, odd_amount: right shifts, of odd lanes in units of 2**`odd_shift`; an even amount past the path
+                     gives zero
     sign:            one bit a lane
     wide:            keep only the `window` upper bits (formats of more than 8 bits)
     negative, magnitude: the sum; the sign of a zero means nothing
@@ -139,86 +182,94 @@ class PlacedSum(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chains = Chains(m, platform)
-        widths = self.shape.part_widths
-        placed, gates = zip(*(self._place(m, lane, widths) for lane in range(LANES)), strict=True)
-        signs = list(delay(m, self.sign, 1, name="signs"))
-        trees = [
-            CarryTree(
-                m,
-                chains,
-                [term[len(term) - width :] for term in placed],
-                signs,
-                gates=[of_lane[part] for of_lane in gates],
-                registered=(2, 5),
-                name=f"part_{part}",
-            )
-            for part, width in enumerate(widths)
+        widths = part_widths(self.shape)
+        signs = delay(m, self.sign, 1, name="signs")
+        placed = [
+            [self._place(m, lane, of_side) for lane in range(at, LANES, 2)] if any(of_side) else []
+            for at, of_side in enumerate(widths)
         ]
-        total, left = trees[-1].total, trees[-1].left
-        for part in reversed(range(len(widths) - 1)):
-            place = self.shape.width - PART * part - widths[part]
-            upper = trees[part].total
-            size = max(len(upper), len(total) - place) + 1
-            columns = [(self._bit(upper, i), self._bit(total[place:], i)) for i in range(size)]
-            carry = Bit(table=CARRY_AND, inputs=(trees[part].left, 1, 0, 1))
-            total = Cat(total[:place], chains.sum([carry, *(add(a, b) for a, b in columns)], name=f"total_{part}")[1:])
-        total, left = (delay(m, value, 1, name=name) for value, name in ((total, "total"), (left, "left")))
-        total = Cat(total[: len(self.magnitude)], total[-1])
-        negative, absolute = magnitude(chains, total, left, name="absolute")
+        total: _Partial | None = None
+        for part in range(len(widths[0])):
+            for at, side in enumerate(("even", "odd")):
+                if width := widths[at][part]:
+                    tree = CarryTree(
+                        m,
+                        chains,
+                        [term[len(term) - width :] for term, _gates in placed[at]],
+                        list(signs[at::2]),
+                        gates=[gates[part] for _term, gates in placed[at]],
+                        registered=(2, 4),
+                        name=f"{side}_{part}",
+                    )
+                    found = _Partial(tree.total, tree.left, self.shape.width - PART * part - width)
+                    total = found if total is None else total.plus(found, chains, name=f"total_{side}_{part}")
+        assert total is not None
+        assert total.bottom == 0
+        whole, left = (delay(m, value, 1, name=name) for value, name in ((total.total, "total"), (total.left, "left")))
+        whole = Cat(whole[: len(self.magnitude)], whole[-1])
+        negative, absolute = magnitude(chains, whole, left, name="absolute")
         m.d.comb += self.negative.eq(delay(m, negative, 1, name="negative"))
         m.d.comb += self.magnitude.eq(delay(m, absolute, 1, name="magnitude"))
         return m
-
-    @staticmethod
-    def _bit(value: Value, index: int) -> Value:
-        """A bit of a signed number, its sign above its top."""
-        return value[min(index, len(value) - 1)]
 
     def _place(self, m: Module, lane: int, widths: list[int]) -> tuple[Value, list[Value]]:
         """A product in its part, inverted where negative, and for each part whether it is there."""
         half, odd = divmod(lane, 2)
         product, amount = (self.odd, self.odd_amount) if odd else (self.even, self.even_amount)
-        current, shift = product[half], amount[half]
-        may_be_wide = bool(self.shape.wide) and not odd
-        for step in range(4):
+        done = self.shape.odd_shift if odd else 0
+        missing = _LAST.bit_length() + 1 - done - len(amount[half])
+        current, shift = product[half], Cat(Const(0, done), amount[half], Const(0, max(0, missing)))
+        for step in range(done, _LAST.bit_length() - 1):
             width = min(len(current) + (1 << step), max(widths))
             wider = Signal(width, name=f"step_{step}_{lane}")
-            # numbers have their top bit fixed, so a longer one is shifted up
-            top = Cat(Const(0, 1 << step), current)[len(current) + (1 << step) - width :]
-            down = Cat(current, Const(0, 1 << step))[len(current) + (1 << step) - width :]
-            m.d.comb += wider.eq(Mux(shift[step], down, top))
+            m.d.comb += wider.eq(self._step(current, 1 << step, width, shift[step]))
             current = wider
-        parts = len(widths)
-        in_part = [Signal(name=f"in_{part}_{lane}") for part in range(parts)]
-        above = shift[5:]
-        m.d.comb += [flag.eq(above == part) for part, flag in enumerate(in_part)]
-        if may_be_wide:
-            current = self._cut(m, lane, current, shift)
+        low, above = shift[_LAST.bit_length() - 1], shift[_LAST.bit_length() :]
+        in_part = [Signal(name=f"in_{part}_{lane}") for part in range(len(widths))]
+        for part, flag in enumerate(in_part):
+            there = above == part
+            if self.shape.wide and not odd:
+                # where the product of a wide format begins below the window
+                rest = self.shape.parameters.window - PART * part
+                if rest <= _LAST:
+                    there &= ~(self.wide & (low if rest > 0 else 1))
+            m.d.comb += flag.eq(there)
+        if self.shape.wide and not odd:
+            current = self._cut(m, lane, current, low, in_part, widths)
         placed = Signal(max(widths), name=f"placed_{lane}")
-        down = Cat(current, Const(0, 16))
-        top = Cat(Const(0, 16), current)
-        drop = len(current) + 16 - len(placed)
-        chosen = Mux(shift[4], down[max(drop, 0) :], top[max(drop, 0) :]) << max(-drop, 0)
-        m.d.comb += placed.eq(chosen ^ self.sign[lane].replicate(len(placed)))
+        moved = self._step(current, _LAST, len(placed), low)
+        m.d.comb += placed.eq(moved ^ self.sign[lane].replicate(len(placed)))
         gates = [delay(m, flag, 1, name=f"gate_{part}_{lane}") for part, flag in enumerate(in_part)]
         return delay(m, placed, 1, name=f"term_{lane}"), gates
 
-    def _cut(self, m: Module, lane: int, current: Signal, shift: Value) -> Value:
-        """The window of wide formats: zero where a bit is going to lie below it."""
-        masks: dict[tuple[tuple[int, int], ...], Signal] = {}
+    @staticmethod
+    def _step(current: Value, distance: int, width: int, taken: Value) -> Value:
+        """The upper `width` bits of a number that is shifted right by a distance or not; their top bit is fixed."""
+        drop = len(current) + distance - width
+        moved = Mux(
+            taken, Cat(current, Const(0, distance))[max(drop, 0) :], Cat(Const(0, distance), current)[max(drop, 0) :]
+        )
+        return Cat(Const(0, max(-drop, 0)), moved)
+
+    def _cut(self, m: Module, lane: int, current: Value, low: Value, in_part: list[Signal], widths: list[int]) -> Value:
+        """The window of wide formats: zero where a bit is going to lie in a part, but below the window."""
+        window = self.shape.parameters.window
+        masks: dict[tuple[tuple[int, int], ...], Value] = {(): Const(0, 1)}
         kept: list[Value] = []
-        window, parts = self.shape.parameters.window, len(self.shape.part_widths)
         for index, bit in enumerate(current):
             depth = len(current) - 1 - index
-            lost = tuple(
-                (part, up) for part in range(parts) for up in range(2) if PART * part + 16 * up + depth >= window
-            )
-            if lost not in masks:
-                masks[lost] = Signal(name=f"lost_{len(masks)}_{lane}")
-                m.d.comb += masks[lost].eq(
-                    self.wide & Cat(shift[4:] == (2 * part + up) for part, up in lost).any() if lost else 0
-                )
-            kept.append(bit & ~masks[lost])
+            lost = []
+            for part, width in enumerate(widths):
+                ups = [up for up in range(2) if PART * part + _LAST * up < window]
+                cut = [up for up in ups if depth + _LAST * up < width and PART * part + _LAST * up + depth >= window]
+                if cut:
+                    lost.append((part, cut[0] if len(cut) < len(ups) else 2))
+            key = tuple(lost)
+            if key not in masks:
+                masks[key] = Signal(name=f"lost_{len(masks)}_{lane}")
+                terms = [in_part[part] & (1 if up == 2 else low == up) for part, up in key]
+                m.d.comb += masks[key].eq(self.wide & Cat(terms).any())
+            kept.append(bit & ~masks[key] if key else bit)
         result = Signal(len(current), name=f"kept_{lane}")
         m.d.comb += result.eq(Cat(kept))
         return result

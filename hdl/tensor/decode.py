@@ -17,8 +17,15 @@ from ..core.carry import Chains
 from ..formats.code import FormatCode
 from ..formats.element import DecodedElement
 from ..formats.gated import GatedElement
-from .lanes import NVFP4_LANES, GatedLanes, SelectedLanes
+from .lanes import NVFP4_LANES, GatedLanes, SelectedLanes, runs
+from .places import places
 from .shape import LANES, SliceShape, assign
+
+
+def dense_codes(codes: Value, *, row: int) -> Value:
+    """Those of a row of E2M1 among the codes of a slice, four bits a lane, as `DecodeDense` takes them."""
+    bits = [bit for lane in range(LANES) for bit in places(ELEMENTS["E2M1"], lane, row=row)]
+    return Cat(codes[first:last] for first, last in runs(bits))
 
 
 class DecodeScale(wiring.Component):
@@ -106,9 +113,7 @@ class DecodeGeneral(wiring.Component):
     """A row of any format of the engine for the general lanes (`SliceShape.general_signature`).
 
     format, code: format and scale of the block
-    dense:        codes are E2M1 in four bits a lane; otherwise elements of up to 8 bits come in a
-                  byte a lane, BF16 and FP16 in 16 bits an even lane, TF32 in 19
-    codes:        the row's bits, lane 0 lowest
+    codes:        the row's bits (`places`)
     row:          the decoded row; `scale.nan` is set for a NaN element too
     nan:          what makes the row NaN: its elements, one bit a lane, and on top its scale
 
@@ -122,7 +127,6 @@ class DecodeGeneral(wiring.Component):
             {
                 "format": In(FormatCode),
                 "code": In(8),
-                "dense": In(1),
                 "codes": In(bits),
                 "row": Out(shape.general_signature),
                 "nan": Out(LANES + 1),
@@ -150,7 +154,7 @@ class DecodeGeneral(wiring.Component):
 
     def _numbers(self, m: Module, platform: object) -> Sequence[DecodedElement | GatedElement]:
         """The elements of all lanes."""
-        row: dict[str, Any] = {"format": self.format, "dense": self.dense, "codes": self.codes}
+        row: dict[str, Any] = {"format": self.format, "codes": self.codes}
         if self.shape.parameters.cells == "generic":
             return SelectedLanes(m, shape=self.shape, **row).decode()
         return GatedLanes(m, shape=self.shape, **row).decode(Chains(m, platform))

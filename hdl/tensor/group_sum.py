@@ -13,17 +13,9 @@ from .products import Products
 from .shape import EXPONENT, LANES, SliceShape, assign
 from .signed_sum import SignedSum
 
-#: bits from which on a path on carry cells is worth parts
-_PLACED = 40
-
-
-def _is_placed(shape: SliceShape) -> bool:
-    """Whether the sum of a shape is a `PlacedSum`: on carry cells, and of a path that is worth it."""
-    return shape.parameters.cells != "generic" and shape.width >= _PLACED
-
 
 def _latency_of_sum(shape: SliceShape) -> int:
-    return PlacedSum.latency if _is_placed(shape) else Align.latency + SignedSum.latency_of(far=shape.far)
+    return PlacedSum.latency if shape.placed else Align.latency + SignedSum.latency_of(far=shape.far)
 
 
 class GroupSum(wiring.Component):
@@ -93,7 +85,7 @@ class GroupSum(wiring.Component):
 
     def _sum(self, m: Module) -> tuple[Any, Any]:
         """What takes the products to their places, and what gives their sum."""
-        if _is_placed(self.shape):
+        if self.shape.placed:
             m.submodules.sum = placed = PlacedSum(shape=self.shape)
             return placed, placed
         m.submodules.align = align = Align(shape=self.shape)

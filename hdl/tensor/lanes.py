@@ -13,33 +13,55 @@ from ..core.carry import Chains
 from ..formats.code import FormatCode
 from ..formats.element import Choice, DecodedElement, ElementRules
 from ..formats.gated import GatedChoice, GatedElement, Gates
-from .shape import LANES, SliceShape
+from .places import LANES, places
+from .shape import SliceShape
 
 #: lanes of an NVFP4 group
 NVFP4_LANES = 16
+
+
+def runs(bits: Sequence[int]) -> list[tuple[int, int]]:
+    """First bit and the one after the last of each run of consecutive bits."""
+    starts = [at for at, bit in enumerate(bits) if at == 0 or bit != bits[at - 1] + 1]
+    return [(bits[start], bits[end - 1] + 1) for start, end in zip(starts, [*starts[1:], len(bits)], strict=True)]
 
 
 class _Lanes:
     """What both ways have in common.
 
     format: of the row
-    dense:  codes are E2M1 in four bits a lane; otherwise elements of up to 8 bits have a byte a lane, wide
-            elements an even lane
-    codes:  the row's bits, lane 0 lowest
+    codes:  the row's bits (`places`)
     """
 
-    def __init__(self, m: Module, *, shape: SliceShape, format: Value, dense: Value, codes: Value):
+    def __init__(self, m: Module, *, shape: SliceShape, format: Value, codes: Value):
         self._m, self._shape = m, shape
-        self._format, self._dense, self._codes = format, dense, codes
+        self._format, self._codes = format, codes
         self._elements = shape.narrow + shape.wide
 
     def _of_lane(self, lane: int) -> list[tuple[int, Element]]:
         """Elements that a lane takes, with their index."""
         return [(index, row) for index, row in enumerate(self._elements) if row.width <= 8 or lane % 2 == 0]
 
-    def _packs(self, element: Element) -> bool:
-        """Whether a beat may have the element in four bits a lane."""
-        return element.name == "E2M1" and self._shape.rows > 1
+    def _places(self, lane: int, element: Element) -> list[int]:
+        return places(element, lane // 2 if element.width > 8 else lane)
+
+    def _select(self) -> Signal:
+        """Index of the element, one more for NVFP4, whose upper lanes are not used."""
+        elements = self._elements
+        selected = Signal(range(len(elements) + 2))
+        with self._m.Switch(self._format):
+            for row in self._shape.formats:
+                with self._m.Case(FormatCode[row.name]):
+                    index = len(elements) if row.name == "NVFP4" else elements.index(row.element)
+                    self._m.d.comb += selected.eq(index)
+            with self._m.Default():
+                self._m.d.comb += selected.eq(len(elements) + 1)
+        return selected
+
+    def _cases(self, lane: int, index: int) -> list[int]:
+        """Values of `_select` with which a lane has the element of an index."""
+        nvfp4 = self._shape.has_nvfp4 and self._elements[index].name == "E2M1" and lane < NVFP4_LANES
+        return [index, len(self._elements)] if nvfp4 else [index]
 
     def _bits(self, lane: int) -> int:
         return self._shape.odd_bits if lane % 2 else self._shape.even_bits
@@ -57,39 +79,21 @@ class SelectedLanes(_Lanes):
             for lane in range(LANES)
         ]
 
-    def _select(self) -> Signal:
-        """Index of the element, one more for NVFP4, whose upper lanes are not used."""
-        elements = self._elements
-        selected = Signal(range(len(elements) + 2))
-        with self._m.Switch(self._format):
-            for row in self._shape.formats:
-                with self._m.Case(FormatCode[row.name]):
-                    index = len(elements) if row.name == "NVFP4" else elements.index(row.element)
-                    self._m.d.comb += selected.eq(index)
-            with self._m.Default():
-                self._m.d.comb += selected.eq(len(elements) + 1)
-        return selected
-
     def _choices(self, lane: int) -> list[Choice]:
         """The elements that a lane takes, with its code and the values of `_select` that mean them."""
         choices = []
         for index, element in self._of_lane(lane):
-            cases = [index]
-            if self._shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES:
-                cases.append(len(self._elements))
-            choices.append(Choice(element=element, code=self._code(lane, element), cases=cases))
+            code = Cat(self._codes[first:last] for first, last in runs(self._places(lane, element)))
+            choices.append(Choice(element=element, code=code, cases=self._cases(lane, index)))
         return choices
-
-    def _code(self, lane: int, element: Element) -> Value:
-        """The lane's code of an element, wherever the row has it."""
-        if element.width > 8:
-            return self._codes[element.width * (lane // 2) :][: element.width]
-        code = self._codes[8 * lane :][: element.width]
-        return Mux(self._dense, self._codes[4 * lane :][:4], code) if self._packs(element) else code
 
 
 class GatedLanes(_Lanes):
-    """`GatedElement` of each lane: distances are from the largest exponent field."""
+    """`GatedElement` of each lane: distances are from the largest exponent field.
+
+    An even lane takes the element of the odd one of up to 8 bits and the other way round, in both operands: a wide
+    element has its sign and exponent in the upper of two bytes, as have E5M2 and E4M3 in theirs.
+    """
 
     def decode(self, chains: Chains) -> Sequence[GatedElement]:
         """One number a lane."""
@@ -102,31 +106,16 @@ class GatedLanes(_Lanes):
                 gates=gates,
                 width=self._bits(lane),
                 name=f"lane_{lane}",
+                shifted=self._shape.odd_shift if lane % 2 else 0,
                 chains=chains,
             )
             for lane in range(LANES)
         ]
 
-    def _select(self) -> Signal:
-        """Which element the row has: four times its index, and 1 if it is packed densely, 2 if NVFP4."""
-        elements = self._elements
-        selected = Signal(range(4 * len(elements) + 4))
-        with self._m.Switch(self._format):
-            for row in self._shape.formats:
-                with self._m.Case(FormatCode[row.name]):
-                    case = 4 * elements.index(row.element) + 2 * (row.name == "NVFP4")
-                    self._m.d.comb += selected.eq(case + self._dense if self._packs(row.element) else case)
-            with self._m.Default():
-                self._m.d.comb += selected.eq(4 * len(elements))
-        return selected
-
     def _choices(self, lane: int) -> list[GatedChoice]:
         """The elements that a lane takes, where it finds their codes and the values of `_select` that mean them."""
         choices = []
         for index, element in self._of_lane(lane):
-            for dense in range(1 + self._packs(element)):
-                step = element.width * (lane // 2) if element.width > 8 else (4 if dense else 8) * lane
-                kinds = [0, 2] if element.name == "E2M1" and lane < NVFP4_LANES else [0]
-                cases = [4 * index + dense + kind for kind in kinds]
-                choices.append(GatedChoice(element=element, places=range(step, step + element.width), cases=cases))
+            where = self._places(lane if element.width > 8 else lane ^ 1, element)
+            choices.append(GatedChoice(element=element, places=where, cases=self._cases(lane, index)))
         return choices

@@ -12,15 +12,14 @@ from mtia.generations import EngineParameters
 
 from ..formats.element import exponent_range, top_exponent
 from ..formats.gated import field_exponent
+from .places import LANES, WIDE_LANES
 
-#: one-byte elements of a slice, which is also the group of the MX and FP8 formats
-LANES = 32
-#: elements of more than a byte that the even lanes take
-WIDE_LANES = 16
 #: bits of the significand of FP16 and TF32, to which BF16 is brought
 WIDE_SIGNIFICAND = 11
 #: bits that a sum of 32 terms grows by
 GROWTH = 5
+#: bits from which on a path on carry cells is worth parts
+_PLACED = 40
 #: bits of the sum of two biased block exponents
 EXPONENT = 10
 
@@ -34,7 +33,9 @@ class SliceShape:
     even_exponent, odd_exponent:   exponent bits of even and odd lanes
     width:         bits of the path, in which every product of a narrow pair that the engine supports lies exactly
     near, far:     `width` cut in two, so that no adder of the trees is longer than 41 bits
-    part_widths:   for `carry_sum.PlacedSum`
+    placed:        whether products are placed and added on carry cells (`carry_sum.PlacedSum`)
+    odd_shift:     bits of the distance by which the significands of odd lanes are shifted when they are decoded:
+                   without integers, they leave room for it
     rows:          streamed rows of a beat (1 when no pair is 4 bits wide)
     """
 
@@ -50,9 +51,12 @@ class SliceShape:
         self.even_bits = WIDE_SIGNIFICAND if self.wide else narrow_bits
         self.odd_bits = narrow_bits
         self.even_exponent = 8 if self.wide else distance
-        self.odd_exponent = distance
         exact = max((self._path_bits(a, b) for a, b in self.pairs if not a.is_wide), default=0)
         self.width = max(exact, parameters.window if self.wide else 0)
+        self.placed = parameters.cells != "generic" and self.width >= _PLACED
+        room = narrow_bits - max((row.significand_bits for row in self.narrow if not row.is_integer), default=0)
+        self.odd_shift = 2 if self.placed and room >= 3 and distance > 2 else 0
+        self.odd_exponent = distance - self.odd_shift
         self.near = min(self.width, 36)
         self.far = self.width - self.near
         self.rows = parameters.dense_rows if any(self.is_dense(a, b) for a, b in self.pairs) else 1
@@ -88,24 +92,6 @@ class SliceShape:
     def is_dense(a: Format, b: Format) -> bool:
         """Whether a pair runs several streamed rows a cycle: both elements are E2M1."""
         return a.element.name == b.element.name == "E2M1"
-
-    @property
-    def part_widths(self) -> list[int]:
-        """Bits of each part of `carry_sum.PART` shifts of the path, from the top: how far a product of it may reach."""
-        narrow = [
-            (
-                sum(self.distance_range(row.element) for row in (a, b)),
-                sum(row.element.significand_bits for row in (a, b)),
-            )
-            for a, b in self.pairs
-            if not a.is_wide
-        ]
-        widths: list[int] = []
-        for start in range(0, self.width, 32):
-            ends = [min(most, start + 31) + bits - start for most, bits in narrow if most >= start]
-            ends += [min(self.parameters.window - start, 31 + 2 * self.even_bits)] if self.wide else []
-            widths.append(max(ends, default=0))
-        return [width for width in widths if width > 0]
 
     @property
     def sum_width(self) -> int:

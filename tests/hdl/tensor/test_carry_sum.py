@@ -29,7 +29,8 @@ def lane_values(generator, shape, pair):
         product = 1
         for element in pair:
             product *= generator.getrandbits(element.significand_bits) << width - element.significand_bits
-        yield product, generator.randrange(sum(map(shape.distance_range, pair)) + 1)
+        amount = generator.randrange(sum(map(shape.distance_range, pair)) + 1)
+        yield product, amount >> (shape.odd_shift if lane % 2 else 0)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,15 @@ def lane_values(generator, shape, pair):
             ),
             id="window 53",
         ),
+        *(
+            pytest.param(
+                EngineParameters(
+                    units=1, slices=1, depth=2, dense_rows=1, formats=formats, mixed=True, window=41, cells="ecp5"
+                ),
+                id=" ".join(formats),
+            )
+            for formats in (("TF32", "FP16"), ("MXFP4", "BF16"), ("MXINT8", "MXFP8_E5M2", "MXFP4"))
+        ),
     ],
 )
 def test_against_integers(parameters, seed):
@@ -56,17 +66,17 @@ def test_against_integers(parameters, seed):
     generator = random.Random(seed)
     shape = SliceShape(parameters)
     dut = PlacedSum(shape=shape)
-    pairs = [None, *((a.element, b.element) for a, b in shape.pairs if not a.is_wide)]
+    pairs = [*([None] if shape.wide else []), *((a.element, b.element) for a, b in shape.pairs if not a.is_wide)]
     vectors, wanted = [], []
     for case in range(10):
-        pair = generator.choice(pairs) if case % 2 else None
+        pair = generator.choice(pairs) if case % 2 else pairs[0]
         sign = generator.getrandbits(LANES) if case % 5 else (1 << LANES) - 1
         sign &= ~0 if pair else 0x55555555
         lanes = list(lane_values(generator, shape, pair))
         total = 0
         for lane, (product, amount) in enumerate(lanes):
             bits = 2 * (shape.odd_bits if lane % 2 else shape.even_bits)
-            value = product << shape.width >> bits >> amount
+            value = product << shape.width >> bits >> (amount << (shape.odd_shift if lane % 2 else 0))
             below = shape.width - parameters.window if pair is None else 0
             total += (value >> below << below) * (-1) ** (sign >> lane & 1)
         products, amounts = ([*of[::2], *of[1::2]] for of in zip(*lanes, strict=True))
