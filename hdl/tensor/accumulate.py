@@ -73,11 +73,10 @@ class AccumulatorBank(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.storage = storage = memory.Memory(shape=32, depth=self.depth, init=[])
-        read, write = storage.read_port(), storage.write_port()
-        first = delay(m, self.first, 1, name="first")
-        start = Signal(32)
-        m.d.comb += [read.addr.eq(self.address), start.eq(Mux(first, 0, read.data))]
-        current = delay(m, start, self.read_latency_of(deep=self.deep) - 1, name="start")
+        read, write = storage.read_port(domain="comb"), storage.write_port()
+        # A register that starts from zero needs no logic between the storage and itself.
+        m.d.comb += read.addr.eq(self.address)
+        current = delay(m, Mux(self.first, 0, read.data), self.read_latency_of(deep=self.deep), name="start")
         for index in range(self._count):
             m.submodules[f"add_{index}"] = add = AddFloat32(deep=self.deep)
             group = delay(m, self.groups[index].as_value(), add.latency * index, name=f"group_{index}")

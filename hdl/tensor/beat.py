@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
 from ..formats.code import FormatCode
-from .decode import DecodeDense, DecodeGeneral
+from .decode import DecodeDense, DecodeGeneral, dense_codes
 from .shape import SliceShape, assign, buffer
 
 
@@ -52,7 +52,7 @@ class DecodeBeat(wiring.Component):
     """A slice of a beat, decoded for the general lanes and the dense rows.
 
     format:        format of the beats
-    dense, refuse: both operands are E2M1; the pair is not one that the engine multiplies
+    refuse:        the pair is not one that the engine multiplies
     codes, scales: the slice
     row:           decoded (`SliceShape.streamed_signature`), NaN if the pair is refused
 
@@ -64,7 +64,6 @@ class DecodeBeat(wiring.Component):
         super().__init__(
             {
                 "format": In(FormatCode),
-                "dense": In(1),
                 "refuse": In(1),
                 "codes": In(shape.streamed_bits),
                 "scales": In(data.ArrayLayout(8, shape.rows)),
@@ -77,7 +76,6 @@ class DecodeBeat(wiring.Component):
         m.submodules.general = general = DecodeGeneral(shape=self.shape, bits=self.shape.streamed_bits)
         m.d.comb += [
             general.format.eq(self.format),
-            general.dense.eq(self.dense),
             general.codes.eq(self.codes),
             general.code.eq(self.scales[0]),
         ]
@@ -90,11 +88,10 @@ class DecodeBeat(wiring.Component):
         m.d.comb += self.row.general.scale.nan.eq(delay(m, Cat(general.nan, self.refuse), 1, name="nan").any())
         for index in range(1, self.shape.rows):
             m.submodules[f"row_{index}"] = dense = DecodeDense(shape=self.shape)
-            bits = len(dense.codes)
             m.d.comb += [
                 dense.format.eq(self.format),
                 dense.code.eq(self.scales[index]),
-                dense.codes.eq(self.codes[bits * index :][:bits]),
+                dense.codes.eq(dense_codes(self.codes, row=index)),
             ]
             m.d.comb += assign(getattr(decoded, f"dense_{index}"), dense.row)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from mtia.generations import EngineParameters
 
 from ..core.arith import delay
+from ..core.carry import Chains, multiply
 from ..core.shared import Shared
 from ..formats.float32 import Float32
 from .dense import DenseSum
@@ -21,15 +22,19 @@ def group_latency(shape: SliceShape) -> int:
 
 
 def _to_float32(shape: SliceShape, width: int) -> ToFloat32:
-    return ToFloat32(width=width, significand=shape.has_nvfp4, deep=shape.parameters.deep)
+    parameters = shape.parameters
+    return ToFloat32(width=width, significand=shape.has_nvfp4, deep=parameters.deep, cells=parameters.cells)
 
 
-def _scale(m: Module, shape: SliceShape, group: wiring.Component, convert: ToFloat32) -> None:
+def _scale(m: Module, platform: object, shape: SliceShape, group: wiring.Component, convert: ToFloat32) -> None:
     """Hand the product of both scales' significands to `convert` when the sum gets there."""
     if shape.has_nvfp4:
         product = Signal(8, reset_less=True)
-        rows = (group.stationary.scale, group.streamed.scale)
-        m.d.sync += product.eq(rows[0].significand * rows[1].significand)
+        factors = [row.scale.significand for row in (group.stationary, group.streamed)]
+        generic = shape.parameters.cells == "generic"
+        m.d.sync += product.eq(
+            factors[0] * factors[1] if generic else multiply(Chains(m, platform), *factors, name="significands")
+        )
         rest = GroupSum.latency_of(shape) - 1
         m.d.comb += convert.scale.eq(delay(m, product, rest, name="significand"))
         m.d.comb += convert.scaled.eq(delay(m, group.nvfp4, rest + 1, name="scaled"))
@@ -59,7 +64,7 @@ class GeneralGroup(wiring.Component):
         m.d.comb += total.wide.eq(self.wide)
         for name in ("negative", "magnitude", "exponent", "nan", "pos_inf", "neg_inf"):
             m.d.comb += getattr(convert, name).eq(getattr(total, name))
-        _scale(m, self.shape, self, convert)
+        _scale(m, platform, self.shape, self, convert)
         m.d.comb += self.result.eq(convert.result)
         return m
 
@@ -88,7 +93,7 @@ class DenseGroup(wiring.Component):
         m.d.comb += assign(total.stationary, self.stationary) + assign(total.streamed, self.streamed)
         for name in ("negative", "magnitude", "exponent", "nan"):
             m.d.comb += getattr(convert, name).eq(delay(m, getattr(total, name), wait, name=name))
-        _scale(m, self.shape, self, convert)
+        _scale(m, platform, self.shape, self, convert)
         m.d.comb += self.result.eq(convert.result)
         return m
 

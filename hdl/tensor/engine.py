@@ -136,7 +136,6 @@ class Engine(wiring.Component):
             m.submodules[f"decode_{index}"] = decode = DecodeBeat(shape=self.shape)
             m.d.comb += [
                 decode.format.eq(delay(m, sequencer.current.streamed, self._wait, name=f"format_{index}")),
-                decode.dense.eq(delay(m, mode.dense, self._wait, name=f"dense_{index}")),
                 decode.refuse.eq(delay(m, mode.refuse, self._wait, name=f"refuse_{index}")),
                 decode.codes.eq(delay(m, self.streamed.payload.codes[index], self._wait, name=f"codes_{index}")),
             ]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
 from ..formats.code import FormatCode
-from .decode import DecodeDense, DecodeGeneral
+from .decode import DecodeDense, DecodeGeneral, dense_codes
 from .ports import stationary_layout
 from .shape import LANES, SliceShape, assign, buffer
 
@@ -45,7 +45,7 @@ class DecodeRow(wiring.Component):
         if self.shape.rows > 1:
             m.submodules.dense = dense = DecodeDense(shape=self.shape)
             m.d.comb += [dense.format.eq(self.format), dense.code.eq(self.scale)]
-            m.d.comb += dense.codes.eq(Cat(self.codes[8 * lane :][:4] for lane in range(LANES)))
+            m.d.comb += dense.codes.eq(dense_codes(self.codes, row=0))
             m.d.comb += assign(self.row.dense, dense.row)
         return m
 

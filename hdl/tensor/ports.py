@@ -33,7 +33,7 @@ def stationary_layout(shape: SliceShape) -> data.StructLayout:
     """One stationary row: for each slice its elements and the scale of its block.
 
     format:  format of the row
-    codes:   a byte a lane; wide formats 16 (TF32: 19) bits for each of 16 lanes; lane 0 lowest
+    codes:   the elements of each slice where `places` has them
     scales:  scale codes
     last:    the block is complete; the next row goes to unit 0 again
     """
@@ -51,8 +51,7 @@ def stationary_layout(shape: SliceShape) -> data.StructLayout:
 def streamed_layout(shape: SliceShape) -> data.StructLayout:
     """One beat: a streamed row, or `rows` rows if both operands of the pass are E2M1.
 
-    codes:   for each slice its elements, as in a stationary row; in a dense beat four bits a lane,
-             row 0 lowest
+    codes:   the elements of each slice where `places` has them
     scales:  scale codes, for each row and slice
     """
     slices = shape.parameters.slices

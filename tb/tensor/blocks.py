@@ -16,7 +16,8 @@ from hdl.formats.float32 import Float32
 from hdl.tensor.beat import DecodeBeat, Mode
 from hdl.tensor.dot import DotProduct
 from hdl.tensor.load import DecodeRow
-from hdl.tensor.shape import LANES, WIDE_LANES, SliceShape, assign, buffer
+from hdl.tensor.places import places
+from hdl.tensor.shape import SliceShape, assign, buffer
 from mtia import formats
 from mtia.generations import EngineParameters
 
@@ -78,7 +79,7 @@ class Groups(wiring.Component):
             *(mode.stationary.eq(pair.stationary_format), mode.streamed.eq(pair.streamed_format)),
             *(row.format.eq(pair.stationary_format), row.codes.eq(pair.stationary), row.scale.eq(pair.scale)),
             *(beat.format.eq(pair.streamed_format), beat.codes.eq(pair.streamed), beat.scales.eq(pair.scales)),
-            *(beat.dense.eq(mode.dense), beat.refuse.eq(mode.refuse)),
+            beat.refuse.eq(mode.refuse),
             dot.wide.eq(delay(m, mode.wide, 1, name="wide")),
         ]
         if self.shape.has_nvfp4:
@@ -110,8 +111,8 @@ def group_beats(
     scales = random.integers(0, 256, (count, shape.rows), np.uint8)
     scales[:, :rows] = _scales(streamed, random).reshape(count, rows)
     fields = {
-        "stationary": _words(stationary, 1, 8, shape.stationary_bits, random),
-        "streamed": _words(streamed, rows, 4 if rows > 1 else 8, shape.streamed_bits, random),
+        "stationary": _words(stationary, 1, shape.stationary_bits, random),
+        "streamed": _words(streamed, rows, shape.streamed_bits, random),
         "scale": _scales(stationary, random),
         "scales": scales,
         "stationary_format": np.full(count, FormatCode[stationary.format.name].value),
@@ -126,18 +127,17 @@ def _scales(array: MXArray, random: np.random.Generator) -> NDArray[np.uint8]:
     return array.scales[:, 0]
 
 
-def _words(array: MXArray, rows: int, width: int, bits: int, random: np.random.Generator) -> NDArray[np.uint32]:
-    """Words (n, words) of `bits` bits: `width` bits a lane, or what a wider element has; `rows` rows in each."""
-    element = array.format.element
-    lanes, width = (WIDE_LANES, element.width) if element.width > 8 else (LANES, width)
-    count, group = len(array.codes) // rows, array.format.group
+def _words(array: MXArray, rows: int, bits: int, random: np.random.Generator) -> NDArray[np.uint32]:
+    """Words (n, words) of `bits` bits with the elements of `rows` rows each at their places."""
+    element, group = array.format.element, array.format.group
+    count = len(array.codes) // rows
     codes = np.zeros((len(array.codes), group), np.uint32)
     codes[:, : array.shape[1]] = array.codes
     flags = (codes[..., None] >> np.arange(element.width, dtype=np.uint32) & 1).astype(np.uint8)
-    placed = random.integers(0, 2, (count, rows, lanes, width), np.uint8)
-    placed[:, :, :group, : element.width] = flags.reshape(count, rows, group, -1)
+    flags = flags.reshape(count, rows, group, element.width)
     result = random.integers(0, 2, (count, -(-bits // 32) * 32), np.uint8)
-    result[:, : rows * lanes * width] = placed.reshape(count, -1)
+    for row in range(rows):
+        result[:, [places(element, index, row=row) for index in range(group)]] = flags[:, row]
     result[:, bits:] = 0
     return np.packbits(result, axis=1, bitorder="little").view("<u4")
 

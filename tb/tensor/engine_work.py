@@ -11,7 +11,8 @@ from golden.mx import MXArray
 from golden.rounding import CANONICAL_NAN, canonical
 from golden.tensor import matmul
 from hdl.formats.code import FormatCode
-from hdl.tensor.shape import LANES, SliceShape
+from hdl.tensor.places import places
+from hdl.tensor.shape import SliceShape
 from mtia import formats
 from mtia.formats import Format, Scale
 
@@ -105,7 +106,7 @@ class Generator:
         slices = range(self.shape.parameters.slices)
         return [
             {
-                "codes": [self._lanes([self._codes(array, row, index)], 8, bits) for index in slices],
+                "codes": [self._lanes([self._codes(array, row, index)], array.format, bits) for index in slices],
                 "scales": [self._scale(array, row, index) for index in slices],
                 "format": FormatCode[work.pair[0]],
                 "last": row == len(array.codes) - 1,
@@ -122,28 +123,29 @@ class Generator:
         for start in range(0, len(array.codes), count):
             rows = range(start, start + count)
             words = [
-                self._lanes([self._codes(array, row, index) for row in rows], 4 if count > 1 else 8, bits)
-                for index in slices
+                self._lanes([self._codes(array, row, index) for row in rows], array.format, bits) for index in slices
             ]
             scales = [[self._scale(array, row, index) for index in slices] for row in rows]
             unused = self.random.integers(0, 256, (self.shape.rows - count, len(slices))).tolist()
             items.append({"codes": words, "scales": scales + unused})
         return items
 
-    def _codes(self, array: MXArray, row: int, index: int) -> tuple[list[int], int]:
+    @staticmethod
+    def _codes(array: MXArray, row: int, index: int) -> list[int]:
         group = array.format.group
-        return array.codes[row, index * group : (index + 1) * group].tolist(), array.format.element.width
+        codes: list[int] = array.codes[row, index * group : (index + 1) * group].tolist()
+        return codes
 
     def _scale(self, array: MXArray, row: int, index: int) -> int:
         return int(self.random.integers(256)) if array.scales is None else int(array.scales[row, index])
 
-    def _lanes(self, rows: list[tuple[list[int], int]], narrow: int, bits: int) -> int:
-        """Codes of the rows of a slice at their places in random bits: `narrow` bits a lane or, if wider, their own."""
+    def _lanes(self, rows: list[list[int]], fmt: Format, bits: int) -> int:
+        """Codes of the rows of a slice at their places in random bits."""
         word = int.from_bytes(self.random.bytes(-(-bits // 8)), "little") & ((1 << bits) - 1)
-        for row, (codes, width) in enumerate(rows):
-            for lane, code in enumerate(codes):
-                place = narrow * LANES * row + lane * (width if width > 8 else narrow)
-                word = word & ~(((1 << width) - 1) << place) | code << place
+        for row, codes in enumerate(rows):
+            for index, code in enumerate(codes):
+                for at, place in enumerate(places(fmt.element, index, row=row)):
+                    word = word & ~(1 << place) | (code >> at & 1) << place
         return word
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from golden.mx import MXArray
 from hdl.formats.code import FormatCode
 from hdl.tensor.engine import Engine
+from hdl.tensor.places import LANES, WIDE_LANES, places
 from hdl.tensor.ports import pass_layout, stationary_layout, streamed_layout
-from hdl.tensor.shape import LANES, WIDE_LANES, SliceShape
-from mtia.formats import Format, Scale
+from hdl.tensor.shape import SliceShape
+from mtia.formats import Element, Scale
 from mtia.generations import EngineParameters
 
 from ..beats import pack
@@ -44,23 +45,30 @@ def _lanes(array: MXArray, groups: int) -> tuple[NDArray[np.uint32], NDArray[np.
     return codes, scales
 
 
-def _pack_lanes(codes: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
-    """Words of lanes (..., lanes) of `width` bits, lane 0 lowest."""
+def _pack_lanes(codes: NDArray[np.uint32], element: Element, row: int = 0) -> NDArray[np.uint32]:
+    """Words of the elements of a group (..., elements) where `hdl.tensor.places` has them; as many as they reach."""
     *outer, lanes = codes.shape
-    if 32 % width == 0:
-        per = 32 // width
-        shifts = (np.arange(per) * width).astype(np.uint32)
-        return np.bitwise_or.reduce(codes.reshape(*outer, lanes // per, per) << shifts, axis=-1)
-    flags = (codes[..., None] >> np.arange(width, dtype=np.uint32)) & np.uint32(1)
-    flat = flags.reshape(*outer, lanes * width).astype(np.uint8)
-    flat = np.concatenate([flat, np.zeros((*outer, -(lanes * width) % 32), np.uint8)], axis=-1)
-    return np.packbits(flat, axis=-1, bitorder="little").view("<u4")
-
-
-def _lane_width(fmt: Format, *, dense: bool) -> int:
-    if dense:
-        return 4
-    return fmt.element.width if fmt.element.width > 8 else 8
+    where = np.array([places(element, lane, row=row) for lane in range(lanes)])
+    result = np.zeros((*outer, int(where.max()) // 32 + 1), np.uint32)
+    taken = 0
+    while taken < element.width:  # runs of bits that stay together in every element
+        run = taken + 1
+        while run < element.width and (where[:, run] == where[:, run - 1] + 1).all():
+            run += 1
+        part = codes >> np.uint32(taken) & np.uint32((1 << (run - taken)) - 1)
+        at = where[:, taken]
+        for word in range(result.shape[-1]):
+            held = at // 32 == word
+            if held.any():
+                moved = part[..., held] << (at[held] % 32).astype(np.uint32)
+                result[..., word] |= np.bitwise_or.reduce(moved, axis=-1)
+            over = (at // 32 == word - 1) & (at % 32 + run - taken > 32)
+            if over.any():
+                result[..., word] |= np.bitwise_or.reduce(
+                    part[..., over] >> (32 - at[over] % 32).astype(np.uint32), axis=-1
+                )
+        taken = run
+    return result
 
 
 class GemmLane:
@@ -204,10 +212,13 @@ class _Packed:
         rows, per_beat = self._work.streamed(step), self._work.rows_per_beat
         words, scales = self._streamed(step.job.swapped)
         beats, passes = last - first, end - begin
-        chosen = np.full(beats * per_beat, len(words) - 1)  # zeros where there is no row
+        chosen = np.full(beats * per_beat, len(scales) - 1)  # zeros where there is no row
         chosen[: len(rows)] = rows
-        picked = words[chosen, begin:end].reshape(beats, per_beat, passes, self._slices, -1)
-        merged = picked.transpose(2, 0, 3, 1, 4).reshape(passes * beats, self._slices, -1)
+        last, of_last = words[-1]
+        merged = np.zeros((passes * beats, self._slices, last + of_last.shape[-1]), np.uint32)
+        for index, (start, of_row) in enumerate(words):
+            picked = of_row[chosen[index::per_beat], begin:end].swapaxes(0, 1)
+            merged[..., start : start + of_row.shape[-1]] |= picked.reshape(passes * beats, self._slices, -1)
         all_rows = np.zeros((passes, beats, self._shape.rows, self._slices), np.uint8)
         all_rows[:, :, :per_beat] = (
             scales[chosen, begin:end].reshape(beats, per_beat, passes, self._slices).transpose(2, 0, 1, 3)
@@ -219,7 +230,7 @@ class _Packed:
         """Rows (rows, passes, words) of an operand, as they are held."""
         array, passes = self._operands[operand], self._work.passes_k
         lanes, scales = _lanes(array, passes * self._slices)
-        words = _pack_lanes(lanes, _lane_width(array.format, dense=False))
+        words = _pack_lanes(lanes, array.format.element)
         count = len(lanes) * passes
         fields = {
             "scales": scales.reshape(count, self._slices),
@@ -229,14 +240,21 @@ class _Packed:
         beats = _join(stationary_layout(self._shape), words, fields, self._shape.stationary_bits)
         return beats.reshape(len(lanes), passes, -1)
 
-    def _pack_streamed(self, operand: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-        """Words (rows, passes, slices, words) and scale codes (rows, passes, slices); a row of zeros comes last."""
+    def _pack_streamed(self, operand: int) -> tuple[list[tuple[int, NDArray[np.uint32]]], NDArray[np.uint8]]:
+        """As each row of a beat, words (rows, passes, slices, words) with the first one's place; scale codes.
+
+        These are (rows, passes, slices); a row of zeros comes last.
+        """
         array, passes = self._operands[operand], self._work.passes_k
         lanes, scales = _lanes(array, passes * self._slices)
         lanes = np.concatenate([lanes, np.zeros_like(lanes[:1])])
         scales = np.concatenate([scales, np.full_like(scales[:1], _UNIT_SCALES[array.format.scale])])
-        words = _pack_lanes(lanes, _lane_width(array.format, dense=self._work.rows_per_beat > 1))
-        return (words.reshape(len(lanes), passes, self._slices, -1), scales.reshape(len(lanes), passes, self._slices))
+        words = []
+        for row in range(self._work.rows_per_beat):
+            first = min(places(array.format.element, 0, row=row)) // 32
+            packed = _pack_lanes(lanes, array.format.element, row)[..., first:]
+            words.append((first, packed.reshape(len(lanes), passes, self._slices, -1)))
+        return words, scales.reshape(len(lanes), passes, self._slices)
 
 
 def _index(rows: Rows) -> slice | list[int]:

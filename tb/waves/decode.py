@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from golden import formats as golden_formats
+from hdl.tensor.places import places
 from mtia import formats
 from mtia.formats import Format, Scale
 
@@ -107,11 +108,11 @@ class ScaleCode:
 
 @dataclass(frozen=True)
 class Elements:
-    """Codes of the elements of a row: `lanes` times `pitch` bits, the first lowest, in a format."""
+    """Codes of the first `lanes` elements of a row in a format, where `hdl.tensor.places` has them in a slice."""
 
     format: Format
     lanes: int
-    pitch: int
+    row: int = 0
 
     def label(self, value: int) -> str:
         """The first elements."""
@@ -126,8 +127,10 @@ class Elements:
     def values(self, value: int) -> list[float]:
         """The elements as numbers."""
         element = self.format.element
-        mask = (1 << element.width) - 1
-        codes = [value >> (self.pitch * lane) & mask for lane in range(self.lanes)]
+        codes = [
+            sum((value >> place & 1) << bit for bit, place in enumerate(places(element, lane, row=self.row)))
+            for lane in range(self.lanes)
+        ]
         kind = golden_formats.code_dtype(element)
         return [float(number) for number in golden_formats.decode(np.array(codes, kind), element)]
 
@@ -146,12 +149,8 @@ def number_text(value: float, digits: int) -> str:
     return f"{value:.{digits}g}"
 
 
-def elements_of(fmt: str, bits: int, rows: int = 1) -> Elements:
-    """Decoder of one of the `rows` rows of a format that share the codes of a slice, of so many bits.
-
-    A group of elements of up to 8 bits stands a byte (four bits where there are several rows) a lane;
-    wider ones at their own width.
-    """
-    row = formats.get(fmt)
-    pitch = 4 if rows > 1 else row.element.width if row.is_wide else 8
-    return Elements(row, min(row.group, bits // (pitch * rows)), pitch)
+def elements_of(fmt: str, bits: int, row: int = 0) -> Elements:
+    """Decoder of one of the rows of a format that share the codes of a slice, of so many bits."""
+    found = formats.get(fmt)
+    lanes = [lane for lane in range(found.group) if max(places(found.element, lane, row=row)) < bits]
+    return Elements(found, len(lanes), row)

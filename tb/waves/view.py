@@ -184,10 +184,8 @@ def _fields(shape: Mapping[str, Any], label: str, offset: int, stream: str, cont
 
 
 def _codes(label: str, offset: int, width: int, fmt: str, rows: int) -> Iterator[_Field]:
-    decoder = elements_of(fmt, width, rows)
     for row in range(rows):
-        place = offset + row * (width // rows)
-        yield f"{label} row {row}" if rows > 1 else label, place, decoder.lanes * decoder.pitch, decoder
+        yield f"{label} row {row}" if rows > 1 else label, offset, width, elements_of(fmt, width, row)
 
 
 def _is_float(shape: Mapping[str, Any]) -> bool:

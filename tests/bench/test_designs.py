@@ -9,6 +9,7 @@ from golden.mx import MXArray
 from golden.tensor import matmul
 from hdl.formats.code import FormatCode
 from hdl.tensor.accumulate import AccumulatorBank
+from mtia.engine import CELLS
 from mtia.formats import ELEMENTS
 from mtia.generations import get
 from tests.hdl.pysim import run
@@ -27,11 +28,13 @@ def packed(codes, width):
     return [sum(int(code) << width * lane for lane, code in enumerate(row)) for row in codes]
 
 
+@pytest.mark.parametrize("cells", CELLS)
 @pytest.mark.parametrize("element, width", [("E4M3", 8), ("E2M1", 4)])
-def test_exact_dot_products(seed, element, width):
+def test_exact_dot_products(seed, element, width, cells):
     rng = np.random.default_rng(seed)
     dense = element == "E2M1"
-    parameters = parameters_of_unit(("MXFP4",), dense_rows=2) if dense else parameters_of_unit(("MXFP8_E4M3",))
+    names, rows = (("MXFP4",), 2) if dense else (("MXFP8_E4M3",), 1)
+    parameters = parameters_of_unit(names, dense_rows=rows, cells=cells)
     dut = ExactDot(parameters=parameters, dense=dense)
     a, b = codes_of(rng, element, ROWS), codes_of(rng, element, ROWS)
     scales = rng.integers(100, 150, (2, ROWS))
@@ -49,14 +52,14 @@ def test_exact_dot_products(seed, element, width):
         assert (-value if negative else value) == float(wanted)
 
 
-@pytest.mark.parametrize("name", ["MXFP8_E4M3", "mtia450"])
-def test_accumulating_products(seed, name):
+@pytest.mark.parametrize("name, cells", [("MXFP8_E4M3", "generic"), ("MXFP8_E4M3", "ecp5"), ("mtia450", "ecp5")])
+def test_accumulating_products(seed, name, cells):
     rng = np.random.default_rng(seed)
     generation = get("mtia450")
     parameters = (
-        parameters_of_unit(generation.formats, mixed=True, dense_rows=generation.dense_rows)
+        parameters_of_unit(generation.formats, mixed=True, dense_rows=generation.dense_rows, cells=cells)
         if name == generation.name
-        else parameters_of_unit((name,))
+        else parameters_of_unit((name,), cells=cells)
     )
     dut = Accumulating(parameters=parameters)
     groups = 6

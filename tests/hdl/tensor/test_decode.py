@@ -8,21 +8,23 @@ import numpy as np
 import pytest
 
 from hdl.formats.code import FormatCode
-from hdl.formats.element import top_exponent
 from hdl.tensor.decode import DecodeDense, DecodeGeneral, DecodeScale
+from hdl.tensor.places import places
 from hdl.tensor.shape import LANES, SliceShape, signals
 from mtia.formats import ELEMENTS, FORMATS, Scale
 from mtia.generations import EngineParameters
 from tests.hdl.formats.support import sample_codes, values_of
 from tests.hdl.pysim import run
 
-from .support import PARAMETERS
+from .support import BUILDS, PARAMETERS
 
 ALL = SliceShape(PARAMETERS)
 
 
-def shape_of(*formats, dense_rows=3):
-    return SliceShape(EngineParameters(units=1, slices=1, depth=2, dense_rows=dense_rows, formats=formats, mixed=True))
+def shape_of(*formats, dense_rows=3, **changes):
+    return SliceShape(
+        EngineParameters(units=1, slices=1, depth=2, dense_rows=dense_rows, formats=formats, mixed=True, **changes)
+    )
 
 
 @functools.cache
@@ -34,11 +36,12 @@ def scale_values(scale):
     return values_of(codes & 0x7F, ELEMENTS["E4M3"]) if scale is Scale.E4M3 else np.ones(256)
 
 
+@pytest.mark.parametrize("shape", [SliceShape(build) for build in BUILDS.values()], ids=BUILDS)
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_scale_code(name):
+def test_every_scale_code(name, shape):
     """Also of a format without scales, where the code means nothing."""
     fmt = FORMATS[name]
-    dut = DecodeScale(shape=ALL)
+    dut = DecodeScale(shape=shape)
     rows = [(FormatCode[name].value, code) for code in range(256)]
     scale = dut.scale
     results = run(dut, [dut.format, dut.code], [scale.exponent, scale.nan, scale.significand], rows)
@@ -46,7 +49,7 @@ def test_every_scale_code(name):
         assert nan == np.isnan(value)
         if not nan:
             factor = significand / 8 if fmt.scale is Scale.E4M3 else 1
-            assert factor * 2.0 ** (exponent - 127 - top_exponent(fmt.element)) == value
+            assert factor * 2.0 ** (exponent - 127 - shape.top_exponent(fmt.element)) == value
 
 
 @pytest.mark.parametrize("name", ["MXFP4", "NVFP4"])
@@ -63,41 +66,37 @@ def test_every_dense_code_in_every_lane(name, seed):
         vectors.append((FormatCode[name].value, generator.choice([0x38, 0x7F, 0xFF, 3]), packed))
     scale = DecodeScale(shape=ALL)
     scales = run(scale, [scale.format, scale.code], signals(scale.scale), [vector[:2] for vector in vectors])
-    outputs = [dut.row.sign, *dut.row.significand, *dut.row.shift, *signals(dut.row.scale)]
+    outputs = [dut.row.sign, *dut.row.magnitude, *signals(dut.row.scale)]
     for codes, scaled, (sign, *rest) in zip(
         rows, scales, run(dut, [dut.format, dut.code, dut.codes], outputs, vectors), strict=True
     ):
         for lane, code in enumerate(codes):
             expected = 0 if lane >= fmt.group else abs(values[code])
-            assert (rest[lane] << rest[LANES + lane]) / 2 == expected
+            assert rest[lane] / 2 == expected
             if expected:
                 assert sign >> lane & 1 == np.signbit(values[code])
-        assert tuple(rest[2 * LANES :]) == scaled
+        assert tuple(rest[LANES:]) == scaled
 
 
-def packed(codes, width, step, generator, bits):
-    """Codes of `width` bits, one every `step` bits, the bits that no lane uses at random."""
+def packed(codes, element, generator, bits):
+    """Codes at the places of an element, the bits that no lane uses at random."""
     word = generator.getrandbits(bits)
-    for lane, code in enumerate(codes):
-        mask = (1 << width) - 1 << step * lane
-        word = word & ~mask | code << step * lane
-    return word & (1 << bits) - 1
+    for index, code in enumerate(codes):
+        for bit, place in enumerate(places(element, index)):
+            word = word & ~(1 << place) | (code >> bit & 1) << place
+    return word
 
 
-def general_rows(dut, fmt, rows, generator, dense=False):
+def general_rows(dut, fmt, rows, generator):
     """Decoded rows of codes: for each sign, zero and inf of all lanes, significands, exponents, NaN."""
-    step = 4 if dense else max(8, fmt.element.width)
-    vectors = [
-        (FormatCode[fmt.name].value, 0x38, dense, packed(codes, fmt.element.width, step, generator, dut.bits))
-        for codes in rows
-    ]
+    vectors = [(FormatCode[fmt.name].value, 0x38, packed(codes, fmt.element, generator, dut.bits)) for codes in rows]
     row = dut.row
     outputs = [
         *(row.sign, row.zero, row.inf, row.scale.nan),
         *(getattr(row, f"{side}_significand")[half] for half in range(LANES // 2) for side in ("even", "odd")),
         *(getattr(row, f"{side}_exponent")[half] for half in range(LANES // 2) for side in ("even", "odd")),
     ]
-    results = run(dut, [dut.format, dut.code, dut.dense, dut.codes], outputs, vectors)
+    results = run(dut, [dut.format, dut.code, dut.codes], outputs, vectors)
     return [(result[:4], result[4 : 4 + LANES], result[4 + LANES :]) for result in results]
 
 
@@ -108,20 +107,19 @@ _SHAPES = [
     (shape_of("MXFP4", "NVFP4"), "NVFP4"),
     (shape_of("MXINT8", "MXFP6_E3M2"), "MXINT8"),
     (shape_of("BF16", "TF32"), "BF16"),
+    *((SliceShape(BUILDS["ecp5"]), name) for name in ("MXINT8", "MXFP8_E5M2")),
+    (shape_of("MXINT8", cells="ecp5"), "MXINT8"),
     (shape_of("FP16"), "FP16"),
 ]
-#: engine, format, and whether in the packing of dense beats: each format in the engine of the 450, some in small ones
+#: engine and format: each format in the engine of the 450, some in small ones
 CASES = [
-    pytest.param(shape, name, dense, id=f"{name}-of-{len(shape.formats)}" + ("-dense" if dense else ""))
-    for shape, name in _SHAPES
-    for dense in (False, True)
-    if not dense or (shape.rows > 1 and FORMATS[name].element.name == "E2M1")
+    pytest.param(shape, name, id=f"{name}-of-{len(shape.formats)}-{shape.parameters.cells}") for shape, name in _SHAPES
 ]
 
 
-@pytest.mark.parametrize(("shape", "name", "dense"), CASES)
-def test_every_code_in_every_lane(shape, name, dense, seed):
-    """Wide formats: the edges of every binade and random codes."""
+@pytest.mark.parametrize(("shape", "name"), CASES)
+def test_every_code_in_every_lane(shape, name, seed):
+    """Wide formats: the edges of every binade and random codes. On carry cells neighbours have changed places."""
     fmt, generator = FORMATS[name], random.Random(seed)
     dut = DecodeGeneral(shape=shape, bits=shape.streamed_bits)
     codes = sample_codes(fmt.element, np.random.default_rng(seed), 300)
@@ -134,11 +132,13 @@ def test_every_code_in_every_lane(shape, name, dense, seed):
     rows = [[int(codes[index]) for index in pick] for pick in picks]
     spread = 2 if fmt.is_wide else 1  # a wide element every second lane
     for pick, ((sign, zero, inf, nan), significands, exponents) in zip(
-        picks, general_rows(dut, fmt, rows, generator, dense), strict=True
+        picks, general_rows(dut, fmt, rows, generator), strict=True
     ):
         expected = np.zeros(LANES)
         expected[: lanes * spread : spread] = values[pick]
         expected[fmt.group * spread :] = 0
+        if shape.parameters.cells != "generic" and not fmt.is_wide:
+            expected = expected.reshape(-1, 2)[:, ::-1].flatten()
         assert not nan
         for lane, value in enumerate(expected):
             assert inf >> lane & 1 == np.isinf(value)
@@ -147,7 +147,7 @@ def test_every_code_in_every_lane(shape, name, dense, seed):
                 assert sign >> lane & 1 == np.signbit(value)
             if np.isfinite(value):
                 bits = shape.odd_bits if lane % 2 else shape.even_bits
-                exponent = exponents[lane] - 127 if fmt.is_wide else top_exponent(fmt.element) - exponents[lane]
+                exponent = shape.top_exponent(fmt.element) - (exponents[lane] << (shape.odd_shift if lane % 2 else 0))
                 number = significands[lane] * 2.0 ** (1 - bits)
                 assert number * 2.0**exponent == abs(value) or (number == 0 == value)
 
@@ -171,5 +171,5 @@ def test_a_nan_in_the_unused_lanes_of_nvfp4_or_a_nan_scale():
     dut = DecodeGeneral(shape=ALL, bits=ALL.streamed_bits)
     ones = (1 << ALL.streamed_bits) - 1
     for name, code, nan in (("NVFP4", 0x7E, 0), ("NVFP4", 0x7F, 1), ("NVFP4", 0xFF, 1), ("MXFP4", 0xFF, 1)):
-        rows = [(FormatCode[name].value, code, dense, ones) for dense in (0, 1)]
-        assert run(dut, [dut.format, dut.code, dut.dense, dut.codes], [dut.row.scale.nan], rows) == [(nan,)] * 2
+        rows = [(FormatCode[name].value, code, ones)]
+        assert run(dut, [dut.format, dut.code, dut.codes], [dut.row.scale.nan], rows) == [(nan,)]

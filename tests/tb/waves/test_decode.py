@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from golden import mx
+from hdl.tensor.places import places
 from mtia.formats import FORMATS, Scale
 from tb.waves.decode import Enumeration, Float32, Number, ScaleCode, elements_of, number_text
 
@@ -56,8 +57,11 @@ def test_elements_of_every_format(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     row = FORMATS[name]
     codes = mx.quantize(rng.standard_normal(row.group).astype(np.float32), name).codes
-    pitch = row.element.width if row.is_wide else 8
-    value = sum(int(code) << pitch * lane for lane, code in enumerate(codes))
+    value = sum(
+        (int(code) >> bit & 1) << place
+        for lane, code in enumerate(codes)
+        for bit, place in enumerate(places(row.element, lane))
+    )
     decoder = elements_of(name, 384)
     assert decoder.lanes == row.group
     plain = mx.formats.decode(codes, row.element)
@@ -68,7 +72,10 @@ def test_elements_of_every_format(name: str, seed: int) -> None:
 
 
 def test_elements_of_a_dense_beat() -> None:
-    decoder = elements_of("MXFP4", 384, rows=3)
-    assert (decoder.lanes, decoder.pitch) == (32, 4)
-    assert decoder.values(0x7 | 0xA << 4 | 0x1 << 124)[:2] == [6.0, -1.0]
-    assert decoder.values(0x1 << 124)[31] == 0.5
+    """Row 0 in the middle of the bytes, row 1 around it, row 2 above both."""
+    first, second, third = (elements_of("MXFP4", 384, row=row) for row in range(3))
+    assert {decoder.lanes for decoder in (first, second, third)} == {32}
+    assert first.values(0x7 << 2 | 0xA << 10 | 0xC3C3)[:2] == [6.0, -1.0]
+    assert first.values(0x1 << 250)[31] == 0.5
+    assert second.values(0xC3 | 0x42 << 8 | 0x3C3C)[:2] == [-6.0, 4.0]
+    assert third.values(0x7 << 256 | 0x1 << 380 | (1 << 256) - 1)[::31] == [6.0, 0.5]

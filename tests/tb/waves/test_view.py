@@ -44,8 +44,11 @@ def test_rows_of_a_dense_beat(trace: Trace) -> None:
     group = groups_of(trace, PORTS, contents)[0]
     labels = [item.label for item in group.rows[3:]]
     assert labels == ["codes[0] row 0", "codes[0] row 1", "scales[0][0]", "scales[1][0]"]
-    assert [(item.offset, item.width) for item in group.rows[3:]] == [(0, 8), (8, 8), (16, 8), (24, 8)]
-    assert row(group, "codes[0] row 1").bits(0x21430000 | 0x2100) == 0x21
+    assert [(item.offset, item.width) for item in group.rows[3:]] == [(0, 16), (0, 16), (16, 8), (24, 8)]
+    for index, wanted in enumerate((6.0, 4.0)):
+        decoder = row(group, f"codes[0] row {index}").decoder
+        assert isinstance(decoder, Elements)
+        assert decoder.values(0x42 | 0x7 << 2) == [wanted, 0.0]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("BF16", Number), ("MXFP4", ScaleCode)])
