@@ -45,7 +45,7 @@ def emit(session: nox.Session) -> None:
     from mtia.generations import GENERATIONS
     from tb import verilator
 
-    whole = {name: ("dpe", "dot", "quantizer", "hbm-channel") for name in GENERATIONS}
+    whole = dict.fromkeys(GENERATIONS, ("dpe", "dot", "quantizer", "hbm-channel"))
     # the same in all generations; the switch of 72 ports is linted by a test of the sessions `sim` and `long`
     whole["mtia300"] += ("message-engine", "link", "switch")
     with tempfile.TemporaryDirectory() as folder:

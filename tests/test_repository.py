@@ -28,7 +28,8 @@ EDGES = {
     "tb": {"mtia", "hdl", "golden"},
     "fpga": {"mtia", "hdl"},
     "bench": {"mtia", "mtia.cli", "hdl", "golden", "tb", "fpga"},
-    "tests": {"mtia", "mtia.cli", "hdl", "golden", "tb", "fpga", "bench"},
+    "formal": {"mtia", "hdl"},
+    "tests": {"mtia", "mtia.cli", "hdl", "golden", "tb", "fpga", "bench", "formal"},
 }
 
 
@@ -181,7 +182,7 @@ def test_changelog_begins_with_the_version() -> None:
     assert heading[1] == project_table()["version"]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-bench.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-bench.lock", "requirements-formal.lock"])
 def test_lock_is_exact(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = re.split(r"\n(?=[a-z])", re.sub(r"(?m)^ *#.*\n", "", text).strip())
@@ -204,6 +205,7 @@ def test_locks_hold_every_dependency() -> None:
         + table["project"]["optional-dependencies"]["models"]
         + table["dependency-groups"]["dev"],
         "requirements-bench.lock": table["dependency-groups"]["bench"],
+        "requirements-formal.lock": table["dependency-groups"]["formal"],
     }
     for name, requirements in wanted.items():
         locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / name).read_text(), re.MULTILINE))

@@ -344,12 +344,11 @@ def _put(node: Design, parameters: MessageParameters, settings: DomainSettings |
 
 
 def last_byte_to_completion(node: Design, *, parameters: MessageParameters) -> int:
-    """Most cycles from the last write of an all-gather at a rank to that rank's completion, over 8 ranks."""
-    job = Job(collective=Collective.ALLGATHER, algorithm=Algorithm.LINEAR, ranks=8, bytes=32768)
+    """Cycles from the last write of a message at its receiver to the completion there."""
+    job = Job(collective=Collective.SENDRECV, algorithm=Algorithm.RENDEZVOUS, ranks=2, bytes=4096)
     run = CollectiveRun(node, [job], parameters=parameters)
     (result,) = run.run()
-    ends = [result.begun_at[rank] + result.rank_cycles[rank] for rank in range(job.ranks)]
-    return max(end - (run.domain.last_write(rank) or 0) for rank, end in enumerate(ends))
+    return result.begun_at[1] + result.rank_cycles[1] - (run.domain.last_write(1) or 0)
 
 
 def random_inputs(
