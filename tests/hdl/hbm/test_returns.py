@@ -82,7 +82,7 @@ class Bench:
         dut, rng = self.dut, self.rng
         origin = self.pending_issue
         to, name, place = origin or ("port", 0, {})
-        fields = {"near": to == "near", "slot": to == "slot", "name": name, "place": place}
+        fields: dict[str, Any] = {"near": to == "near", "slot": to == "slot", "name": name, "place": place}
         fields["arrived"] = self.issued % (1 << TIME_BITS)
         ctx.set(dut.issued, {"valid": origin is not None, "origin": fields})
         ctx.set(dut.now, self.cycle % (1 << TIME_BITS))
