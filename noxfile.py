@@ -47,7 +47,7 @@ def emit(session: nox.Session) -> None:
 
     whole = dict.fromkeys(GENERATIONS, ("dpe", "dot", "quantizer", "hbm-channel"))
     # the same in all generations; the switch of 72 ports is linted by a test of the sessions `sim` and `long`
-    whole["mtia300"] += ("message-engine", "link", "switch")
+    whole["mtia300"] += ["message-engine", "link", "switch"]
     with tempfile.TemporaryDirectory() as folder:
         rules = pathlib.Path(folder, "rules.vlt")
         rules.write_text(verilator.lint_file())

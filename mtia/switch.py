@@ -88,7 +88,8 @@ def of(generation: str | generations.Generation, size: str = "full") -> SwitchPa
     """The switch of a generation's domain.
 
     Where the domain is switched (`Network.switched`) it multicasts, two at once, and reduces; the 300's is plain.
-    `size`: `full`, with room for two longest packets in every queue, or `sim`, with short packets.
+    A unit holds 8 pieces of `MTU["sim"]` bytes: two communicators that are 4 ahead (`mtia.collectives.WINDOW`) never
+    find it full. `size`: `full`, with room for a longest packet in every queue, or `sim`, with short packets.
 
     ValueError for an unknown generation or size.
     """
