@@ -45,15 +45,15 @@ def emit(session: nox.Session) -> None:
     from mtia.generations import GENERATIONS
     from tb import verilator
 
-    whole = dict.fromkeys(GENERATIONS, ("dpe", "dot", "quantizer", "hbm-channel"))
-    # the same in all generations; the switch of 72 ports is linted by a test of the sessions `sim` and `long`
-    whole["mtia300"] += ["message-engine", "link", "switch"]
+    blocks = {name: ["dpe", "dot", "quantizer", "hbm-channel"] for name in GENERATIONS}
+    # engine and link are the same in all generations; of the switch of 72 ports a test lints the parts
+    blocks["mtia300"] += ["message-engine", "link", "switch"]
     with tempfile.TemporaryDirectory() as folder:
         rules = pathlib.Path(folder, "rules.vlt")
         rules.write_text(verilator.lint_file())
         verilate = (str(verilator.executable()), "--lint-only", *verilator.warning_options(), str(rules))
         for generation, row in GENERATIONS.items():
-            for block in whole[generation]:
+            for block in blocks[generation]:
                 if block == "quantizer" and not set(MX_FORMATS) & set(row.formats):
                     continue
                 output = pathlib.Path(folder, generation, block)
