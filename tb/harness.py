@@ -77,14 +77,15 @@ def build(
     """The file ``product`` that Verilator and the C++ compiler make of a design and ``harness``, a file of ``tb/cpp``.
 
     ``flags`` are options of Verilator, ``extra`` the headers that the harness includes beside ``lane_ports.h``,
-    ``bench.h`` and ``streams.h``: name -> text. From the cache or built now; raises ``verilator.BuildError``.
+    ``bench.h``, ``streams.h`` and ``wave.h``: name -> text. From the cache or built now; raises
+    ``verilator.BuildError``.
     """
     files = {
         "lint.vlt": verilator.lint_file(),
         "top.v": design.verilog if trace else with_registered_reset(design),
         "lane_ports.h": ports_header(design, trace=trace),
         "bench.h": (_SOURCES / "bench.h").read_text(),
-        "streams.h": (_SOURCES / "streams.h").read_text(),
+        **{name: (_SOURCES / name).read_text() for name in ("streams.h", "wave.h")},
         harness: (_SOURCES / harness).read_text(),
         **extra,
     }

@@ -16,20 +16,7 @@
 #include "domain_memory.h"
 #include "domain_switch.h"
 #include "domain_wire.h"
-
-#if LANE_TRACE_FST
-#include "verilated_fst_c.h"
-using Wave = VerilatedFstC;
-#elif LANE_TRACE_VCD
-#include "verilated_vcd_c.h"
-using Wave = VerilatedVcdC;
-#else
-struct Wave {
-    void open(const char*) {}
-    void dump(uint64_t) {}
-    void close() {}
-};
-#endif
+#include "wave.h"
 
 #define DOMAIN_EXPORT extern "C" __attribute__((visibility("default")))
 

@@ -84,9 +84,10 @@ class SwitchModel {
   public:
     uint64_t flits_in = 0, flits_out = 0, reduced = 0;
 
-    // settings: {memory latency, wire latency, error rate, seed, queue depth, multicast depth}
+    // settings: {memory latency, wire latency, error rate, seed, queue depth, multicast depth,
+    // pieces of a reduction unit}
     SwitchModel(int ports, const int64_t* settings)
-        : ports_(ports), depth_(settings[4]), multicast_depth_(settings[5]), units_(ports), groups_(256) {
+        : ports_(ports), depth_(settings[4]), multicast_depth_(settings[5]), pieces_(settings[6]), units_(ports), groups_(256) {
         for (auto& channel : channels_) channel.resize(ports);
     }
     void set_group(int group, const uint32_t* bitmap) {
@@ -151,7 +152,7 @@ class SwitchModel {
     };
 
     int ports_;
-    size_t depth_, multicast_depth_;
+    size_t depth_, multicast_depth_, pieces_;
     std::vector<Unit> units_;
     std::vector<Ports> groups_;
     Channel channels_[2];
@@ -312,6 +313,9 @@ class SwitchModel {
         unit.queue.pop_front();
         if (flit.head()) {
             unit.key = {flit.get(kGroup), flit.get(kEvent), flit.get(kSequence)};
+            if (!unit.pieces.count(unit.key) && unit.pieces.size() >= pieces_) {
+                throw std::runtime_error("unit " + std::to_string(port) + " has no place for a contribution");
+            }
             Reduction& piece = unit.pieces[unit.key];
             piece.slots.resize(flit.get(kRanks));
             unit.filling = &piece.slots.at(flit.get(kSlot));

@@ -13,21 +13,8 @@
 #include <vector>
 
 #include "streams.h"
+#include "wave.h"
 #include "lane_models.h"
-
-#if LANE_TRACE_FST
-#include "verilated_fst_c.h"
-using Wave = VerilatedFstC;
-#elif LANE_TRACE_VCD
-#include "verilated_vcd_c.h"
-using Wave = VerilatedVcdC;
-#else
-struct Wave {
-    void open(const char*) {}
-    void dump(uint64_t) {}
-    void close() {}
-};
-#endif
 
 #define LANE_EXPORT extern "C" __attribute__((visibility("default")))
 

@@ -65,7 +65,7 @@ class DomainSettings:
 
     memory_latency: cycles from a read to its data; wire_latency: cycles a frame takes; flit_error_rate: chance of a
     flipped bit in a frame; queue_flits: depth of each virtual output queue; multicast_flits: of each output's queue of
-    multicast flits; seed: decides the errors.
+    multicast flits; pieces: reductions that a port's unit holds; seed: decides the errors.
     """
 
     memory_latency: int = 16
@@ -73,10 +73,11 @@ class DomainSettings:
     flit_error_rate: float = 0.0
     queue_flits: int = 64
     multicast_flits: int = 16
+    pieces: int = 8
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("memory_latency", "wire_latency", "queue_flits", "multicast_flits"):
+        for name in ("memory_latency", "wire_latency", "queue_flits", "multicast_flits", "pieces"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
         if not 0 <= self.flit_error_rate < 1:
@@ -85,7 +86,7 @@ class DomainSettings:
     def words(self) -> NDArray[np.int64]:
         """As the C++ takes them."""
         rate = int(self.flit_error_rate * (1 << 32))
-        queues = (self.queue_flits, self.multicast_flits)
+        queues = (self.queue_flits, self.multicast_flits, self.pieces)
         return np.array([self.memory_latency, self.wire_latency, rate, self.seed & (1 << 32) - 1, *queues], np.int64)
 
 

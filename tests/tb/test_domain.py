@@ -167,6 +167,15 @@ def test_what_the_switch_would_refuse_ends_the_run(fields, message):
         bench.run(cycles=50)
 
 
+def test_a_unit_without_a_place_ends_the_run():
+    bench = domain(2, pieces=2)
+    for event in range(3):
+        fields = {"op": PacketOp.REDUCE, "destination": 1, "group": 1, "ranks": 2, "slot": 0, "event": event}
+        send(bench, 0, fields | {"kind": ReduceKind.SUM}, bytes(32))
+    with pytest.raises(SimulationError, match="unit 1 has no place for a contribution"):
+        bench.run(cycles=50)
+
+
 def test_a_run_whose_completions_do_not_come_says_so():
     bench = domain(2)
     send(bench, 0, {"op": PacketOp.WRITE, "destination": 1})
