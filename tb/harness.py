@@ -126,16 +126,17 @@ def with_registered_reset(design: Design) -> str:
         ports.append((stream.payload.name, stream.payload.width, stream.driven))
         handshake = ((stream.valid, stream.driven), (stream.ready, not stream.driven))
         ports += [(name, 1, driven) for name, driven in handshake if name is not None]
-    declared = ",\n".join(
-        f"  {'input' if driven else 'output'} [{width - 1}:0] {name}" for name, width, driven in ports
-    )
-    connected = ", ".join(f".{name}({'held' if name == design.reset else name})" for name, _, _ in ports)
+    ways = {True: "input", False: "output"}
+    # escaped, as a port may be called like a keyword
+    declared = ",\n".join(f"  {ways[driven]} [{width - 1}:0] \\{name} " for name, width, driven in ports)
+    inside = {name: f"\\{name} " for name, _, _ in ports} | {design.reset: "reset_register"}
+    connected = ", ".join(f".\\{name} ({value})" for name, value in inside.items())
     return f"""{inner}
 module {TOP}(
 {declared}
 );
-  reg held = 1'b0;
-  always @(posedge {design.clock}) held <= {design.reset};
+  reg reset_register = 1'b0;
+  always @(posedge \\{design.clock} ) reset_register <= \\{design.reset} ;
   {TOP}_inner inner({connected});
 endmodule
 """
