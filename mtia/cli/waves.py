@@ -124,6 +124,8 @@ def _heading(recorded: Recorded, first: int, last: int) -> Heading:
     run = recorded.summary
     if run["work"] == "hbm":
         return _channel_heading(run, first, last)
+    if run["work"] == "collective":
+        return _collective_heading(run, first, last)
     sizes = f"{run['m']} x {run['n']} x {run['k']}"
     what = f"GEMM {sizes}" if run["work"] == "gemm" else f"{run['model']}, {run['name']}"
     facts = [
@@ -138,6 +140,21 @@ def _heading(recorded: Recorded, first: int, last: int) -> Heading:
         title=f"{what} on the {run['generation'].upper().replace('MTIA', 'MTIA ')}",
         badge="PASS" if run["match"] else "FAIL",
         facts=" · ".join(fact for fact in facts if fact),
+    )
+
+
+def _collective_heading(run: dict[str, Any], first: int, last: int) -> Heading:
+    facts = [
+        f"{run['algorithm']}, {run['bytes']} bytes, {run['dtype']}",
+        f"{run['cycles']} cycles, bound {run['bound_cycles']:.0f}",
+        f"{run['retransmissions']} frames sent again",
+        f"seed {run['seed']}",
+        f"shown: cycles {first} to {last}",
+    ]
+    return Heading(
+        title=f"A node of {run['ranks']} in {run['op']} on the {run['generation'].upper().replace('MTIA', 'MTIA ')}",
+        badge="PASS" if run["match"] else "FAIL",
+        facts=" · ".join(facts),
     )
 
 

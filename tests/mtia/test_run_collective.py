@@ -110,3 +110,16 @@ def test_text_and_picture(capsys, tmp_path):
     names = {each.text for each in ElementTree.parse(plot).iter("{http://www.w3.org/2000/svg}text")}
     assert {"one-shot", "two-shot", "ring", "bound"} <= names
     assert "in-switch" not in names
+
+
+@pytest.mark.sim
+@pytest.mark.long
+def test_waves_of_a_node(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*BASE, "--op", "allgather", "--ranks", "2", "--bytes", "512", "--waves", "1"]) == 0
+    folder = tmp_path / "runs" / "collective-allgather-2-linear"
+    assert f"to see them: mtia waves {folder.relative_to(tmp_path)}" in capsys.readouterr().out
+    assert main(["waves", str(folder), "--html", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "A node of 2 in allgather on the MTIA 400" in page
+    assert "PASS" in page
