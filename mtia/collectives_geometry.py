@@ -69,10 +69,10 @@ def geometry(
         raise ValueError(f"piece_limit must be a multiple of {ATOM_BYTES} up to {MAX_PIECE}, not {piece_limit!r}")
     if collective is Collective.BARRIER:
         return Geometry(0, ATOM_BYTES, ATOM_BYTES, 1, ATOM_BYTES, 1, 0)
-    unit = _unit(collective, format)
+    unit = unit_bytes(collective, format)
     if not 1 <= bytes < 1 << 32 or bytes % unit:
         raise ValueError(f"bytes must be a multiple of {unit} from {unit} to 2^32 - 1, not {bytes!r}")
-    chunk = _up(-(-bytes // _parts(program, ranks)))
+    chunk = equal_chunk(bytes, _parts(program, ranks))
     owners = -(-bytes // chunk)
     if collective is Collective.ALLTOALLV:
         owners, last = ranks, chunk
@@ -112,7 +112,7 @@ def split(
     if collective not in DIVISIBLE:
         raise ValueError(f"bytes must be at most {most}, not {bytes!r}")
     count = -(-bytes // most)
-    part = _up(-(-bytes // count))
+    part = equal_chunk(bytes, count)
     return [part] * (count - 1) + [bytes - part * (count - 1)]
 
 
@@ -178,11 +178,16 @@ def _parts(program: Program, ranks: int) -> int:
 
 def _landing(program: Program, ranks: int, bytes: int) -> int:
     """Bytes of its landing slots: a chunk a rank."""
-    return ranks * _up(-(-bytes // _parts(program, ranks))) if program.landing else 0
+    return ranks * equal_chunk(bytes, _parts(program, ranks)) if program.landing else 0
 
 
-def _unit(collective: Collective, format: ReduceFormat) -> int:
-    """Bytes that must not be cut."""
+def equal_chunk(bytes: int, ranks: int) -> int:
+    """The least multiple of an atom that gives every rank at most one chunk of so many bytes."""
+    return _up(-(-bytes // ranks))
+
+
+def unit_bytes(collective: Collective, format: ReduceFormat) -> int:
+    """Bytes that must not be cut: a collective is of a multiple of them."""
     if collective not in REDUCING:
         return 1
     return ATOM_BYTES if format.operand is not None else format.memory.width // 8

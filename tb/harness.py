@@ -5,12 +5,16 @@ import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import cache, verilator
 from .models.cpp import CppModel, models_files, models_header
 from .ports import TOP, Design, Port, StreamPort
 
 _SOURCES = Path(__file__).parent / "cpp"
+
+#: Of each function of a library: its result type and its argument types, of ctypes.
+EntryPoints = Mapping[str, tuple[Any, Sequence[Any]]]
 
 #: Options of `build` for a library that Python loads.
 SHARED = ("-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared")
@@ -27,12 +31,20 @@ def library(design: Design, *, models: Sequence[CppModel] = (), trace: bool = Fa
     return build(design, "lane.cpp", "lane.so", flags=SHARED, extra=extra, trace=trace, optimise=optimise)
 
 
+def bind(path: Path, entry_points: EntryPoints) -> ctypes.CDLL:
+    """Load a library and give each entry point named its result type and its argument types."""
+    loaded = ctypes.CDLL(str(path))
+    for name, (result, arguments) in entry_points.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    return loaded
+
+
 @functools.cache
 def load(path: Path) -> ctypes.CDLL:
     """Load a lane's library, once a process, with the argument and result types of its entry points."""
-    loaded = ctypes.CDLL(str(path))
     pointer, integer, index = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int
-    entry_points = {
+    entry_points: EntryPoints = {
         "lane_new": (pointer, []),
         "lane_free": (None, [pointer]),
         "lane_cycle": (integer, [pointer]),
@@ -53,10 +65,7 @@ def load(path: Path) -> ctypes.CDLL:
         "lane_model_call": (index, [pointer, index, index, ctypes.c_char_p, integer, pointer, pointer]),
         "lane_trace": (None, [pointer, ctypes.c_char_p]),
     }
-    for name, (result, arguments) in entry_points.items():
-        function = getattr(loaded, name)
-        function.restype, function.argtypes = result, arguments
-    return loaded
+    return bind(path, entry_points)
 
 
 def plain_executable(design: Design, *, optimise: str = "-O1") -> Path:

@@ -136,6 +136,13 @@ def fingerprint() -> list[str]:
     return [f"verilator {version()}", compiler(), compiler_version(compiler())]
 
 
+def lint(verilog: str, *, folder: Path) -> None:
+    """Have Verilator read Verilog whose top module is ``top``; files in ``folder``, ``BuildError`` for any warning."""
+    (folder / "lint.vlt").write_text(lint_file())
+    (folder / "top.v").write_text(verilog)
+    run([str(executable()), "--lint-only", *warning_options(), "--top-module", "top", "lint.vlt", "top.v"], cwd=folder)
+
+
 def run(command: Sequence[str], *, cwd: Path) -> None:
     """Run a build command in ``cwd``, its output kept in ``cwd/build.log``.
 

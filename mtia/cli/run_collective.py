@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from golden import formats as golden_formats
 from mtia.collectives import Algorithm, Collective, algorithms
-from mtia.collectives_geometry import REDUCING
+from mtia.collectives_geometry import REDUCING, unit_bytes
 from mtia.formats import unknown
 from mtia.generations import Generation
 from mtia.near_memory import ReduceFormat, ReduceKind
@@ -198,9 +198,7 @@ def _request(args: argparse.Namespace, session: Session) -> Request:
 
 
 def _check_bytes(collective: Collective, format: ReduceFormat, bytes: int) -> None:
-    if collective not in REDUCING:
-        return
-    unit = 32 if format.operand is not None else format.memory.width // 8
+    unit = unit_bytes(collective, format)
     if bytes % unit:
         raise UserError(f"Bytes of {collective} must be a multiple of {unit}, not {bytes}")
 

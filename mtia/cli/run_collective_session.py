@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from mtia import message_profiles
 from mtia.collectives import Algorithm, Collective
 from mtia.collectives_bounds import bound, choose
-from mtia.collectives_geometry import landing_bytes, split
+from mtia.collectives_geometry import equal_chunk, landing_bytes, split
 from mtia.collectives_pieces import best_piece
 from mtia.generations import Generation
 from mtia.link import LinkParameters
-from mtia.message import ATOM_BYTES, FLIT_BYTES
+from mtia.message import FLIT_BYTES
 from mtia.near_memory import ReduceFormat, ReduceKind
 from mtia.switch import of as switch_of
 from tb.lane import SimulationError
-from tb.message.collective import CollectiveRun, Job, JobResult, first_byte_latency, random_inputs
+from tb.message.collective import CollectiveRun, Job, JobResult, first_byte_latency, input_lengths, random_inputs
 from tb.message.domain import DomainSettings
 from tb.message.port import NodeAndPort
 from tb.ports import Design, design_of
@@ -166,10 +166,10 @@ class Session:
 
     def with_inputs(self, request: Request, inputs: tuple[NDArray[np.uint8], ...]) -> Request:
         """The request with inputs given. UserError where they are not as long as it needs."""
-        for rank, (found, wanted) in enumerate(zip(inputs, self._random(request), strict=True)):
-            if len(found) < len(wanted):
-                raise UserError(f"Input of rank {rank} must have {len(wanted)} bytes, not {len(found)}")
-        lengths = [len(each) for each in self._random(request)]
+        lengths = input_lengths(request.collective, ranks=request.ranks, bytes=request.bytes, root=request.root)
+        for rank, (found, wanted) in enumerate(zip(inputs, lengths, strict=True)):
+            if len(found) < wanted:
+                raise UserError(f"Input of rank {rank} must have {wanted} bytes, not {len(found)}")
         return replace(request, inputs=tuple(row[:length] for row, length in zip(inputs, lengths, strict=True)))
 
     def variant(self, request: Request, algorithm: Algorithm, bytes: int) -> Request:
@@ -191,11 +191,13 @@ class Session:
             run = CollectiveRun(
                 self.node, self._jobs(request), parameters=self._parameters, settings=settings, waves=node
             )
-            run.domain.trace(waves) if waves is not None else None
+            if waves is not None:
+                run.domain.trace(waves)
             started, begun = time.process_time(), run.domain.cycles
             done = run.run(progress=progress)
             speed = (run.domain.cycles - begun) / max(1e-9, time.process_time() - started)
-            run.domain.trace(None) if waves is not None else None
+            if waves is not None:
+                run.domain.trace(None)
         counts, links = run.domain.counts(), run.domain.links()
         run.domain.close()
         return Measured(
@@ -220,7 +222,7 @@ class Session:
     def _jobs(self, request: Request) -> list[Job]:
         sizes, limit = None, self.piece_limit(request)
         if request.collective is Collective.ALLTOALLV:
-            most = -(-request.bytes // (request.ranks * ATOM_BYTES)) * ATOM_BYTES
+            most = equal_chunk(request.bytes, request.ranks)
             rng = np.random.default_rng([request.seed, 1])
             sizes = rng.integers(0, most + 1, (request.ranks, request.ranks), np.uint32)
         whole = Job(
@@ -245,23 +247,21 @@ class Session:
         )
         jobs: list[Job] = []
         at = 0
-        given = request.inputs if request.inputs is not None else self._random(request)
+        given = request.inputs
+        if given is None:
+            given = random_inputs(
+                request.collective,
+                ranks=request.ranks,
+                bytes=request.bytes,
+                root=request.root,
+                format=request.format,
+                seed=request.seed,
+            )
         for length in parts:
             cut = given if len(parts) == 1 else tuple(each[at : at + length] for each in given)
             jobs.append(replace(whole, bytes=length, inputs=cut))
             at += length
         return jobs
-
-    @staticmethod
-    def _random(request: Request) -> tuple[NDArray[np.uint8], ...]:
-        return random_inputs(
-            request.collective,
-            ranks=request.ranks,
-            bytes=request.bytes,
-            root=request.root,
-            format=request.format,
-            seed=request.seed,
-        )
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from golden import collectives as golden
 from mtia import message
 from mtia.collectives import PROGRAMS, Algorithm, Collective
 from mtia.collectives_entries import encode
-from mtia.collectives_geometry import Geometry, descriptor, geometry
+from mtia.collectives_geometry import Geometry, descriptor, equal_chunk, geometry
 from mtia.message_profiles import MessageParameters
 from mtia.near_memory import ReduceFormat, ReduceKind
 
@@ -362,12 +362,17 @@ def random_inputs(
 ) -> tuple[Bytes, ...]:
     """Random inputs of every rank, of numbers of the format; they do not depend on how the collective is done."""
     rng = np.random.default_rng(seed)
-    chunk = -(-bytes // (ranks * message.ATOM_BYTES)) * message.ATOM_BYTES
-    lengths = [
+    lengths = input_lengths(collective, ranks=ranks, bytes=bytes, root=root)
+    return tuple(random_numbers(rng, length, format) for length in lengths)
+
+
+def input_lengths(collective: Collective, *, ranks: int, bytes: int, root: int = 0) -> list[int]:
+    """Bytes of every rank's input; they do not depend on how the collective is done."""
+    chunk = equal_chunk(bytes, ranks)
+    return [
         golden.input_bytes(collective, rank=rank, ranks=ranks, bytes=bytes, chunk=chunk, root=root)
         for rank in range(ranks)
     ]
-    return tuple(random_numbers(rng, length, format) for length in lengths)
 
 
 def random_numbers(rng: np.random.Generator, length: int, format: ReduceFormat) -> Bytes:

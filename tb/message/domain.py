@@ -9,7 +9,7 @@ import ctypes
 import functools
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -358,9 +358,8 @@ def _camel(name: str) -> str:
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL:
     """Load a domain's library, once a process, with the types of its entry points."""
-    loaded = ctypes.CDLL(str(path))
     pointer, integer, index, text = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p
-    entry_points: dict[str, tuple[object, Sequence[object]]] = {
+    entry_points: harness.EntryPoints = {
         "domain_new": (pointer, [index, integer, index, pointer]),
         "domain_free": (None, [pointer]),
         "domain_reset": (None, [pointer, index]),
@@ -376,7 +375,4 @@ def _load(path: Path) -> ctypes.CDLL:
         "domain_plain": (None, [pointer, index, index, pointer]),
         "domain_trace": (None, [pointer, text]),
     }
-    for name, (result, arguments) in entry_points.items():
-        function = getattr(loaded, name)
-        function.restype, function.argtypes = result, arguments
-    return loaded
+    return harness.bind(path, entry_points)

@@ -27,7 +27,4 @@ BLOCKS = {
 @pytest.mark.parametrize("block", BLOCKS)
 def test_lint(block, tmp_path):
     component: wiring.Component = BLOCKS[block]()
-    (tmp_path / "lint.vlt").write_text(verilator.lint_file())
-    (tmp_path / "top.v").write_text(emit(component, name="top").verilog)
-    options = ["--lint-only", *verilator.warning_options(), "--top-module", "top"]
-    verilator.run([str(verilator.executable()), *options, "lint.vlt", "top.v"], cwd=tmp_path)
+    verilator.lint(emit(component, name="top").verilog, folder=tmp_path)

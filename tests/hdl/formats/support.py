@@ -1,5 +1,6 @@
 """Exact values of codes from libraries that we did not write."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,17 @@ def values_of(codes: NDArray[Any], element: Element) -> NDArray[np.float64]:
             return (codes.astype(np.uint32) << (32 - element.width)).view(np.float32).astype(np.float64)
         kind = np.dtype(ORACLES[element.name])
         return codes.astype(f"u{kind.itemsize}").view(kind).astype(np.float64)
+
+
+def mixed_codes(elements: Sequence[Element], seed: int) -> list[tuple[int, int]]:
+    """Up to 400 codes of each element with its place in the list, all in random order."""
+    generator = np.random.default_rng(seed)
+    rows = [
+        (int(code), at)
+        for at, element in enumerate(elements)
+        for code in generator.permutation(sample_codes(element, generator, 200))[:400]
+    ]
+    return [rows[index] for index in generator.permutation(len(rows))]
 
 
 def sample_codes(element: Element, generator: np.random.Generator, count: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from hdl.formats.gated import GatedChoice, GatedElement, Gates, field_exponent
 from mtia.formats import ELEMENTS, Element
 from tests.hdl.pysim import logic, run
 
-from .support import sample_codes, values_of
+from .support import mixed_codes, sample_codes, values_of
 
 FIELDS = ("sign", "significand", "distance", "inf", "nan")
 ENGINE = [name for name in ELEMENTS if name != "FP32"]
@@ -69,13 +69,7 @@ def test_the_selected_element_of_several(names, cells, seed):
     """Whatever the others are, one after the other in random order."""
     elements = [ELEMENTS[name] for name in names]
     width = max(element.significand_bits for element in elements)
-    generator = np.random.default_rng(seed)
-    rows = [
-        (int(code), at)
-        for at, element in enumerate(elements)
-        for code in generator.permutation(sample_codes(element, generator, 200))[:400]
-    ]
-    rows = [rows[index] for index in generator.permutation(len(rows))]
+    rows = mixed_codes(elements, seed)
     select = (len(elements)).bit_length()
     m, inputs, outputs = logic(
         decoder(elements, width, cells=cells), max(element.width for element in elements), select

@@ -17,10 +17,7 @@ from .benches import FULL, SMALL
 @pytest.mark.parametrize("parameters", [FULL, SMALL], ids=["full", "small"])
 def test_lint(parameters, tmp_path):
     emitted = emit(Link(parameters=parameters), name="top")
-    (tmp_path / "lint.vlt").write_text(verilator.lint_file())
-    (tmp_path / "top.v").write_text(emitted.verilog)
-    options = ["--lint-only", *verilator.warning_options(), "--top-module", "top"]
-    verilator.run([str(verilator.executable()), *options, "lint.vlt", "top.v"], cwd=tmp_path)
+    verilator.lint(emitted.verilog, folder=tmp_path)
     assert emit(Link(parameters=parameters), name="top").verilog == emitted.verilog
 
 

@@ -179,7 +179,4 @@ def test_wrong():
 def test_lint(tmp_path):
     from hdl.emit import emit
 
-    (tmp_path / "lint.vlt").write_text(verilator.lint_file())
-    (tmp_path / "top.v").write_text(emit(Nic(parameters=LinkParameters()), name="top").verilog)
-    options = ["--lint-only", *verilator.warning_options(), "--top-module", "top"]
-    verilator.run([str(verilator.executable()), *options, "lint.vlt", "top.v"], cwd=tmp_path)
+    verilator.lint(emit(Nic(parameters=LinkParameters()), name="top").verilog, folder=tmp_path)

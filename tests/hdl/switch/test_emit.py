@@ -45,10 +45,7 @@ BLOCKS: dict[str, Callable[[], wiring.Component]] = {
 @pytest.mark.sim
 @pytest.mark.parametrize("block", BLOCKS)
 def test_lint(block, tmp_path):
-    (tmp_path / "lint.vlt").write_text(verilator.lint_file())
-    (tmp_path / "top.v").write_text(emit(BLOCKS[block](), name="top").verilog)
-    options = ["--lint-only", *verilator.warning_options(), "--top-module", "top"]
-    verilator.run([str(verilator.executable()), *options, "lint.vlt", "top.v"], cwd=tmp_path)
+    verilator.lint(emit(BLOCKS[block](), name="top").verilog, folder=tmp_path)
 
 
 @pytest.mark.long
