@@ -4,9 +4,6 @@ Sessions run in the environment that `./dev` made, so nothing is installed twice
 program that the session runs: `./dev nox -s sim -- -k dot`.
 """
 
-import pathlib
-import tempfile
-
 import nox
 
 nox.needs_version = ">=2025.2"
@@ -29,7 +26,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """Do the parts do what they promise, as far as no Verilator model is needed?"""
-    session.run("pytest", "-m", "not sim and not long", "--ignore=tests/docs", *PARALLEL, *session.posargs)
+    session.run("pytest", "-m", "not sim and not emit and not long", "--ignore=tests/docs", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -41,24 +38,7 @@ def sim(session: nox.Session) -> None:
 @nox.session
 def emit(session: nox.Session) -> None:
     """Does every generation become Verilog at its full size that Verilator finds clean?"""
-    from mtia.formats import MX_FORMATS  # here, so that `nox --list` needs nothing of the project
-    from mtia.generations import GENERATIONS
-    from tb import verilator
-
-    blocks = {name: ["dpe", "dot", "quantizer", "hbm-channel"] for name in GENERATIONS}
-    # engine and link are the same in all generations; of the switch of 72 ports a test lints the parts
-    blocks["mtia300"] += ["message-engine", "link", "switch"]
-    with tempfile.TemporaryDirectory() as folder:
-        rules = pathlib.Path(folder, "rules.vlt")
-        rules.write_text(verilator.lint_file())
-        verilate = (str(verilator.executable()), "--lint-only", *verilator.warning_options(), str(rules))
-        for generation, row in GENERATIONS.items():
-            for block in blocks[generation]:
-                if block == "quantizer" and not set(MX_FORMATS) & set(row.formats):
-                    continue
-                output = pathlib.Path(folder, generation, block)
-                session.run("mtia", "verilog", generation, "--block", block, "--profile", "full", "-o", str(output))
-                session.run(*verilate, *map(str, sorted(output.glob("*.v"))), env=verilator.environment())
+    session.run("pytest", "-m", "emit", *PARALLEL, *session.posargs)
 
 
 @nox.session

@@ -11,6 +11,8 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import cache
+
 #: Warnings that Amaranth's Verilog gives by construction; any other warning ends the build.
 #: (CASEINCOMPLETE: Amaranth assigns what a Switch leaves open before the case statement, not in a default.)
 SILENCED_WARNINGS = ("WIDTHEXPAND", "PROCASSINIT", "UNUSEDSIGNAL", "DECLFILENAME", "CASEINCOMPLETE")
@@ -136,11 +138,21 @@ def fingerprint() -> list[str]:
     return [f"verilator {version()}", compiler(), compiler_version(compiler())]
 
 
-def lint(verilog: str, *, folder: Path) -> None:
-    """Have Verilator read Verilog whose top module is ``top``; files in ``folder``, ``BuildError`` for any warning."""
-    (folder / "lint.vlt").write_text(lint_file())
-    (folder / "top.v").write_text(verilog)
-    run([str(executable()), "--lint-only", *warning_options(), "--top-module", "top", "lint.vlt", "top.v"], cwd=folder)
+def lint(verilog: str) -> None:
+    """Have Verilator read Verilog whose top module is ``top``; ``BuildError`` for any warning.
+
+    The cache keeps which texts were found clean.
+    """
+    files = {"lint.vlt": lint_file(), "top.v": verilog}
+    options = ["--lint-only", *warning_options(), "--top-module", "top", *files]
+
+    def read(folder: Path) -> None:
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        run([str(executable()), *options], cwd=folder)
+        cache.keep_only(folder, {"build.log"})
+
+    cache.fetch([*files.values(), *options, version()], read)
 
 
 def run(command: Sequence[str], *, cwd: Path) -> None:

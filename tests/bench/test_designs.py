@@ -52,7 +52,14 @@ def test_exact_dot_products(seed, element, width, cells):
         assert (-value if negative else value) == float(wanted)
 
 
-@pytest.mark.parametrize("name, cells", [("MXFP8_E4M3", "generic"), ("MXFP8_E4M3", "ecp5"), ("mtia450", "ecp5")])
+@pytest.mark.parametrize(
+    "name, cells",
+    [
+        ("MXFP8_E4M3", "generic"),
+        ("MXFP8_E4M3", "ecp5"),
+        pytest.param("mtia450", "ecp5", marks=pytest.mark.long),
+    ],
+)
 def test_accumulating_products(seed, name, cells):
     rng = np.random.default_rng(seed)
     generation = get("mtia450")

@@ -176,7 +176,7 @@ def test_wrong():
 
 
 @pytest.mark.sim
-def test_lint(tmp_path):
+def test_lint():
     from hdl.emit import emit
 
-    verilator.lint(emit(Nic(parameters=LinkParameters()), name="top").verilog, folder=tmp_path)
+    verilator.lint(emit(Nic(parameters=LinkParameters()), name="top").verilog)

@@ -44,8 +44,8 @@ BLOCKS: dict[str, Callable[[], wiring.Component]] = {
 
 @pytest.mark.sim
 @pytest.mark.parametrize("block", BLOCKS)
-def test_lint(block, tmp_path):
-    verilator.lint(emit(BLOCKS[block](), name="top").verilog, folder=tmp_path)
+def test_lint(block):
+    verilator.lint(emit(BLOCKS[block](), name="top").verilog)
 
 
 @pytest.mark.long
@@ -61,6 +61,6 @@ def test_the_rack():
 
 def test_shared_parts_are_equal():
     """Every repetition of a shared part is the text of the first, so their parameters tell all."""
-    small = SwitchParameters(ports=3, queue_flits=4, groups=2, buses=2, pieces=2, slot_bytes=32)
+    small = SwitchParameters(ports=2, queue_flits=4, groups=2, buses=2, pieces=2, slot_bytes=32)
     assert emit(Switch(parameters=small), name="top", check_shared=True).verilog
     assert emit(Switch(parameters=replace(small, pieces=0)), name="top", check_shared=True).verilog

@@ -36,7 +36,7 @@ def lane_values(generator, shape, pair):
 @pytest.mark.parametrize(
     "parameters",
     [
-        pytest.param(BUILDS["ecp5"], id="450"),
+        pytest.param(BUILDS["ecp5"], id="450", marks=pytest.mark.long),
         pytest.param(
             EngineParameters(
                 units=1,
@@ -49,6 +49,7 @@ def lane_values(generator, shape, pair):
                 cells="ecp5",
             ),
             id="window 53",
+            marks=pytest.mark.long,
         ),
         *(
             pytest.param(
