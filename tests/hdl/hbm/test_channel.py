@@ -15,7 +15,7 @@ from mtia.hbm_ecc import CHECK_BITS, COLUMNS, DATA_BITS
 from mtia.near_memory import ReduceFormat, ReduceKind
 from tb.hbm.runner import Requests, issue_cycles
 
-from .channels import HBM3, TINY, Bench, full_design, mixture, operands, tiny_design, wide_design
+from .channels import HBM3, TINY, Bench, full_design, middle_design, mixture, operands, tiny_design, wide_design
 
 pytestmark = pytest.mark.sim
 
@@ -26,7 +26,7 @@ ALL = (1 << 32) - 1
 @pytest.fixture
 def make():
     """A function that gives a fresh channel with its device."""
-    return lambda **options: Bench(full_design(), timing=HBM3, **options)
+    return lambda **options: Bench(middle_design(), timing=HBM3, **options)
 
 
 @pytest.fixture
