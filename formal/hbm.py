@@ -37,7 +37,8 @@ def _count(bits: Value) -> Value:
 
 
 def _at_most_one(bits: Value) -> Value:
-    return (bits & (bits - 1))[: len(bits)] == 0
+    more_than_lowest = Value.cast(bits & (bits - 1))
+    return ~more_than_lowest.any()
 
 
 class AgeProof(wiring.Component):
