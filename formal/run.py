@@ -18,6 +18,7 @@ from amaranth.lib import wiring
 
 from mtia.link import LinkParameters
 
+from .hbm import LONG_STALL, REFI, STALL, AgeProof, OrderProof, PoolProof, RefreshProof, TurnProof
 from .link_pair import LinkPairProof, smallest
 from .small import ArbiterProof, CreditProof, QueueProof
 
@@ -157,6 +158,43 @@ PROOFS: Sequence[Proof] = (
         meaning="the same of a queue with an output register",
         design=lambda: QueueProof(buffered=True),
         depth=20,
+    ),
+    Proof(
+        name="hbm-age",
+        meaning="the oldest of any choice of entries is picked, one alone, 14 steps",
+        design=AgeProof,
+        depth=14,
+    ),
+    Proof(
+        name="hbm-turn",
+        meaning="one request is picked, and none is passed by more than the others once each, 20 steps",
+        design=TurnProof,
+        depth=20,
+    ),
+    Proof(
+        name="hbm-refresh",
+        meaning="no bank is owed more refreshes than may be postponed, or refreshed before; held at the limit alone",
+        design=lambda: RefreshProof(stall=STALL),
+        depth=2 * REFI + 20,
+    ),
+    Proof(
+        name="hbm-refresh-slow",
+        meaning="the same where banks take too long to be refreshed in time: must fail",
+        design=lambda: RefreshProof(stall=LONG_STALL),
+        depth=2 * REFI + 20,
+        holds=False,
+    ),
+    Proof(
+        name="hbm-pool",
+        meaning="no entry lost or given twice, commands offered only where the rows allow them, 10 steps",
+        design=PoolProof,
+        depth=10,
+    ),
+    Proof(
+        name="hbm-order",
+        meaning="answers of an id leave in the order of its reads, each its own, 11 steps",
+        design=OrderProof,
+        depth=11,
     ),
 )
 

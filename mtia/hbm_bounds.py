@@ -20,15 +20,38 @@ def _busy(timing: TimingSet, size: int) -> int:
     return -(-size // timing.organization.atom_bytes) * timing["BL"]
 
 
-def random_fraction(timing: TimingSet, size: int) -> float:
-    """Fraction of the peak at which accesses of `size` bytes, each to another row, can go.
+def activation_gap(timing: TimingSet, *, refresh: str = "off") -> float:
+    """CK from one ACT to the next at best, on average over a long run with refresh `off`, `per-bank` or `all-bank`.
 
-    An ACT serves each: four fit in FAW (of every SID where it holds for a SID), and RRDS lies
-    between two. Raises ValueError for a size of no bytes or of more than a row.
+    Between two ACTs lies RRDS at least, and from one to the fourth after it FAW (of each SID where it holds for a
+    SID). A refresh falls between two ACTs, which then are G apart: RRDS and RREFD around a REFPB, RC and RFCAB around
+    a REFAB. Cut the gaps between ACTs into fours. Four gaps take FAW, or 4 RRDS + r (G - RRDS) with r refreshes among
+    them, whichever is more, which is at least FAW + r E with E = G + 3 RRDS - FAW if that is above 0: a refresh costs
+    E, since the others can do no better than share the wait that FAW asks for anyway. All gaps together take RRDS
+    each and G - RRDS for each refresh. With F refreshes a CK, one for each bank, or one, in REFI, the fraction F E,
+    or F (G - RRDS), of the time is lost. Refreshes may be owed for eight REFI, so a shorter run may lose less.
+
+    Raises ValueError for another refresh.
     """
-    windows = timing.organization.sids if timing.faw_scope == "sid" else 1
-    gap = max(timing["FAW"] / 4 / windows, timing["RRDS"])
-    return min(1.0, _busy(timing, size) / gap)
+    short, window = timing["RRDS"], timing["FAW"]
+    around = {"off": (short, 0), "per-bank": (short + timing["RREFD"], timing.organization.banks)}
+    around["all-bank"] = (timing["RC"] + timing["RFCAB"], 1)
+    if refresh not in around:
+        raise ValueError(unknown("refresh", refresh, list(around)))
+    gap, refreshes = around[refresh]
+    rate = refreshes / timing["REFI"]
+    one_by_one = short / (1 - rate * (gap - short))
+    if timing.faw_scope == "sid":  # the waits of the windows overlap
+        return max(window / 4 / timing.organization.sids, one_by_one)
+    return max(window / 4 / (1 - rate * max(0, gap + 3 * short - window)), one_by_one)
+
+
+def random_fraction(timing: TimingSet, size: int, *, refresh: str = "off") -> float:
+    """Fraction of the peak at which accesses of `size` bytes, each to another row, can go: an ACT serves each.
+
+    Raises ValueError for a size of no bytes or of more than a row, and as `activation_gap`.
+    """
+    return min(1.0, _busy(timing, size) / activation_gap(timing, refresh=refresh))
 
 
 def row_bus_fraction(timing: TimingSet, size: int) -> float:

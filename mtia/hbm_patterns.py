@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .formats import unknown
+from .hbm_map import CHUNK_BITS
 from .hbm_requests import ATOM_BYTES, Accesses, RequestOp
+from .near_memory import TREE_SLOTS
 
 Atoms = NDArray[np.int64]
 
@@ -25,12 +27,16 @@ PATTERNS: dict[str, str] = {
     "stride:N": "reads of an atom every N bytes; past the end of the channel on from the start, an atom further",
     "gather:N": "reads of random pieces of N bytes, each whole",
     "scatter-reduce": "sums of FP32 into random atoms",
+    "tree:N": "an atom and N bytes behind it written in each pseudo-channel, then the ordered sum of those into it",
 }
 
 #: least distance of the arrays of `triad`, in atoms, where the channel is large enough
 TRIAD_ATOMS = 1 << 20
 
-_R, _W, _RED = RequestOp.R, RequestOp.W, RequestOp.RED
+#: atoms of a pseudo-channel that stand side by side in the channel
+_CHUNK = 1 << CHUNK_BITS
+
+_R, _W, _RED, _TREE = RequestOp
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Pattern:
         if f"{name}:N" in PATTERNS:
             if not size.isdecimal() or not int(size) or int(size) % ATOM_BYTES:
                 raise ValueError(f"Pattern {name}:N must have a multiple of {ATOM_BYTES} bytes as N, not {text!r}")
+            if name == "tree" and int(size) > TREE_SLOTS * ATOM_BYTES:
+                raise ValueError(f"Pattern tree:N must have N of at most {TREE_SLOTS * ATOM_BYTES}, not {text!r}")
             return cls(name, int(size))
         if colon or name not in PATTERNS:
             raise ValueError(unknown("Pattern", text, list(PATTERNS)))
@@ -56,7 +64,7 @@ class Pattern:
         return self.name if self.size is None else f"{self.name}:{self.size}"
 
     def accesses(self, count: int, *, capacity: int, seed: int = 1) -> Accesses:
-        """So many requests to a channel of `capacity` bytes; triad and gather may end in the middle of a piece.
+        """So many requests to a channel of `capacity` bytes; triad, gather and tree may end in the middle of a piece.
 
         Raises ValueError for a count below 1, and for an N or a count for which the channel is too small.
         """
@@ -65,8 +73,10 @@ class Pattern:
         atoms = capacity // ATOM_BYTES
         if self.size is not None and self.size > capacity:
             raise ValueError(f"Pattern {self.name}:N must have N of at most the channel's {capacity}, not {self.size}")
-        ops, places = _MAKERS[self.name](count, atoms, (self.size or 0) // ATOM_BYTES, np.random.default_rng(seed))
-        return Accesses(op=ops.astype(np.uint8), address=places * ATOM_BYTES)
+        size = (self.size or 0) // ATOM_BYTES
+        ops, places = _MAKERS[self.name](count, atoms, size, np.random.default_rng(seed))
+        slots = np.where(ops == _TREE, size, 0) if (ops == _TREE).any() else None
+        return Accesses(op=ops.astype(np.uint8), address=places * ATOM_BYTES, slots=slots)
 
 
 def _in_order(op: RequestOp) -> "Maker":
@@ -102,6 +112,20 @@ def _gather(count: int, atoms: int, size: int, rng: np.random.Generator) -> tupl
     return np.full(count, _R), (pieces[:, None] + np.arange(size)).reshape(-1)[:count]
 
 
+def _tree(count: int, atoms: int, size: int, _rng: np.random.Generator) -> tuple[Atoms, Atoms]:
+    """Pieces in the order of addresses: chunks of both pseudo-channels take turns, so twice as many are written."""
+    written = 2 * _CHUNK * -(-(size + 1) // _CHUNK)
+    if written > atoms:
+        raise ValueError(
+            f"Pattern tree:N must have {written * ATOM_BYTES} bytes for each sum, not {atoms * ATOM_BYTES}"
+        )
+    piece = np.r_[np.arange(written), 0, _CHUNK]  # the first atom of each pseudo-channel in the end
+    ops = np.r_[np.full(written, _W), _TREE, _TREE]
+    pieces = np.arange(-(-count // len(piece))) % (atoms // written)
+    places = pieces[:, None] * written + piece
+    return np.tile(ops, len(pieces))[:count], places.reshape(-1)[:count]
+
+
 #: count, atoms of the channel, atoms of N, random numbers -> operations and atoms
 Maker = Callable[[int, int, int, np.random.Generator], tuple[Atoms, Atoms]]
 
@@ -113,4 +137,5 @@ _MAKERS: dict[str, Maker] = {
     "stride": _stride,
     "gather": _gather,
     "scatter-reduce": _anywhere(_RED),
+    "tree": _tree,
 }

@@ -11,6 +11,7 @@ from golden.hbm import REFRESH
 from mtia import hbm
 from mtia.generations import Generation
 from mtia.hbm import TimingSet
+from mtia.hbm_map import AddressMap
 from mtia.hbm_patterns import PATTERNS, Pattern
 from mtia.hbm_requests import Accesses, read_requests
 
@@ -20,7 +21,7 @@ from .progress import Bar
 from .run_files import write_text
 from .run_hbm_measurement import Measurement
 from .run_hbm_plot import draw
-from .run_hbm_session import Session
+from .run_hbm_session import Session, check_slots
 from .run_hbm_waves import ChannelRecorder, open_recorder
 from .run_product import whole
 
@@ -44,9 +45,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
             The requests come from a file, or follow a pattern (numbers in bytes):
 {patterns}
 
-            A file has one request a line, R 0xADDR, W 0xADDR or RED 0xADDR (a sum of FP32), the
-            byte address counted within the channel; a cycle of issue may follow. # begins a
-            comment, gzip is understood.
+            A file has one request a line, R 0xADDR, W 0xADDR, RED 0xADDR (a sum of FP32) or
+            TREE 0xADDR SLOTS (the ordered sum of so many atoms behind that one in its
+            pseudo-channel), the byte address counted within the channel; a cycle of issue may
+            follow. # begins a comment, gzip is understood.
 
             Exit status: 0 all equal and no violation, 1 not so, 2 the command could not be carried out.
         """,
@@ -105,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     timing = _timing(args.gen, args.timing)
     capacity = 2 * timing.organization.pseudo_channel_bytes
     accesses, source = _accesses(args, capacity)
+    with user_errors():
+        check_slots(accesses, AddressMap.of(timing.organization, level="channel"))
     for option in ("commands", "out", "plot"):
         _check_place(getattr(args, option), f"--{option}")
     with contextlib.ExitStack() as stack:

@@ -76,6 +76,7 @@ def rows(found: Measurement, extra: Extra, source: str) -> list[Row]:
     each = "banks" if found.refresh == "per-bank" else "pseudo-channels"
     listed: list[Row] = [
         ["requests", f"{len(accesses)}", f"{kinds}: {source}"],
+        *([["  slots", f"{accesses.slot_count}", "read by the memory for TREE"]] if accesses.slot_count else []),
         ["bandwidth", percent(found.bandwidth_fraction, 4), f"of the channel's peak, {number(peak)} GB/s"],
         ["  steady", percent(found.steady_fraction, 4), "between the first and the last tenth of the answers"],
         ["latency", f"{times['mean']:.1f} ns", what],
@@ -130,6 +131,7 @@ def as_json(found: Measurement, extra: Extra) -> dict[str, Any]:
         "timing": found.timing.name,
         "requests": len(found.accesses),
         "operations": {name: int((found.accesses.op == code).sum()) for name, code in OPS.items()},
+        "tree_slots": found.accesses.slot_count,
         "load": found.load,
         "match": found.match,
         "mismatches": found.mismatches,

@@ -20,7 +20,7 @@ from hdl.hbm.channel import Channel
 from mtia.hbm import TimingSet
 from mtia.hbm_map import AddressMap
 from mtia.hbm_requests import ATOM_BYTES, Accesses, RequestOp
-from mtia.near_memory import ReduceFormat, ReduceKind
+from mtia.near_memory import ReduceFormat, ReduceKind, tree_operand
 from tb.hbm.runner import HbmResult, HbmRun, Requests, issue_cycles
 from tb.lane import SimulationError
 from tb.ports import Design
@@ -91,14 +91,22 @@ class Session:
     ) -> Measurement:
         """Gives the channel, just reset, the requests; writes and sums carry random data of the seed.
 
+        TREEs are ordered sums of FP32.
+
         load:     offer each pseudo-channel this share of its peak, evenly; otherwise the requests' own cycles count
         commands: keep the command trace there
         progress: told now and then how many requests are answered, and how many there are
 
-        Raises UserError if the channel does not answer every request.
+        Raises UserError if the channel does not answer every request, ValueError as `check_slots`.
         """
+        check_slots(accesses, self.layout)
         words = _operands(accesses, seed)
         pc, address = split(accesses.atom, self.layout)
+        if accesses.slots is not None:
+            for index in np.flatnonzero(accesses.op == RequestOp.TREE).tolist():
+                slots = int(accesses.slots[index])
+                operand = tree_operand(first=int(address[index]) + 1, stride=1, slots=slots)
+                words[index] = np.frombuffer(operand, "<u4")
         where = [np.flatnonzero(pc == each) for each in range(2)]
         issue = [_issue(accesses, chosen, load) for chosen in where]
         requests = [
@@ -208,11 +216,27 @@ class Session:
         return np.frombuffer(b"".join(each.data or bytes(ATOM_BYTES) for each in told), "<u4").reshape(-1, 8)
 
 
+def check_slots(accesses: Accesses, layout: AddressMap) -> None:
+    """ValueError for a TREE whose slots do not all lie in its pseudo-channel."""
+    if accesses.slots is None:
+        return
+    end = split(accesses.atom, layout)[1] + accesses.slots
+    if (beyond := np.flatnonzero(end >= layout.inner().atoms)).size:
+        at = int(beyond[0])
+        where, slots = f"{accesses.address[at]:#x}", int(accesses.slots[at])
+        raise ValueError(f"Slots of the TREE at {where} must be within its pseudo-channel, not {slots!r}")
+
+
 def _operands(accesses: Accesses, seed: int) -> Words:
-    """Data of each request: any bits for a write, normal FP32 numbers for a sum, zeros for a read."""
+    """Data of each request: normal FP32 numbers for a sum, and for a write where there are ordered sums.
+
+    Any bits for a write otherwise, zeros for the others.
+    """
     rng = np.random.default_rng(seed)
     words = np.zeros((len(accesses), 8), np.uint32)
     writes, sums = (accesses.op == op for op in (RequestOp.W, RequestOp.RED))
+    if accesses.slots is not None:
+        writes, sums = np.zeros_like(writes), writes | sums
     words[writes] = rng.integers(0, 1 << 32, (int(writes.sum()), 8), np.uint32)
     words[sums] = rng.standard_normal((int(sums.sum()), 8), np.float32).view(np.uint32)
     return words

@@ -1,5 +1,6 @@
 """The benchmark of the HBM channel: its bounds, its figures, and the clients that sum by themselves."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,11 +9,11 @@ import pytest
 from numpy.typing import ArrayLike
 
 from bench import hbm as bench
-from bench.hbm_bound import read_bound
+from bench.hbm_bound import openings, read_bound
 from golden.hbm_map import encode
 from mtia import hbm
 from mtia.cli import run_hbm_session
-from mtia.hbm_bounds import random_fraction
+from mtia.hbm_bounds import activation_gap, random_fraction
 from mtia.hbm_map import AddressMap
 from mtia.hbm_patterns import Pattern
 from mtia.hbm_requests import Accesses
@@ -38,7 +39,7 @@ class TestBound:
 
     @pytest.mark.parametrize("size, share", [(32, 1 / 3), (64, 2 / 3), (128, 1)])
     def test_pieces_are_bound_by_the_rows(self, size: int, share: float) -> None:
-        found = read_bound(of(f"gather:{size}", 20_000), HBM3)
+        found = read_bound(of(f"gather:{size}", 20_000), HBM3, refresh="off")
         assert found == pytest.approx(min(1, random_fraction(HBM3, size)), rel=0.03)
         assert found == pytest.approx(share, rel=0.03)
 
@@ -63,6 +64,51 @@ class TestBound:
         address = np.tile(np.arange(100) * (CAPACITY // 128), 40)
         near, far = (read_bound(reads(address), HBM3, window=window) for window in (1000, 1))
         assert near > 2 * far
+
+    def test_refresh_takes_its_share(self) -> None:
+        alone, refreshed = (read_bound(of("gather:32", 20_000), HBM3, refresh=each) for each in ("off", "per-bank"))
+        assert refreshed / alone == pytest.approx(activation_gap(HBM3) / activation_gap(HBM3, refresh="per-bank"))
+
+
+def all_ways(place: Sequence[int], row: Sequence[int], window: int) -> int:
+    """Openings of a bank, by trying every row that may be opened after every request, request by request."""
+    fewest = len(row)
+
+    def go_on(index: int, is_open: int, waiting: list[tuple[int, int]], cost: int) -> None:
+        nonlocal fewest
+        if index == len(row):
+            fewest = min(fewest, cost + len({each for _, each in waiting}))
+            return
+        if cost >= fewest or any(at <= place[index] - window for at, _ in waiting):
+            return
+        waiting = [each for each in [*waiting, (place[index], row[index])] if each[1] != is_open]
+        go_on(index + 1, is_open, waiting, cost)
+        for chosen in {each for _, each in waiting}:
+            # opened now, and perhaps another one after it, before the next request comes
+            left = [each for each in waiting if each[1] != chosen]
+            go_on(index + 1, chosen, left, cost + 1)
+            for second in {each for _, each in left}:
+                go_on(index + 1, second, [each for each in left if each[1] != second], cost + 2)
+
+    go_on(0, -1, [], 0)
+    return fewest
+
+
+def test_openings_are_the_fewest_of_all_ways(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(400):
+        count, window = int(random.integers(1, 8)), int(random.integers(1, 10))
+        place = np.sort(random.choice(14, count, replace=False)).tolist()
+        row = random.integers(0, 3, count).tolist()
+        assert openings(place, row, window) == all_ways(place, row, window), (place, row, window)
+
+
+def test_openings_of_rows_in_turn() -> None:
+    """Two rows in turn, a request of one every 32: who may wait for the next one of its row opens a third."""
+    place, row = [32 * index for index in range(40)], [index % 2 for index in range(40)]
+    assert [openings(place, row, window) for window in (1, 32, 33, 10_000)] == [40, 40, 14, 2]
+    assert openings(place, [0] * 40, 1) == 1
+    assert openings(place, list(range(40)), 10_000) == 40
 
 
 def test_rate_between_parts_of_the_answers() -> None:

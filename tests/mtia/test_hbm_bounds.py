@@ -1,8 +1,11 @@
 """The bounds of each set as published beside the sets, and the errors."""
 
+import itertools
+
 import pytest
 
 from mtia import hbm, hbm_bounds as bounds
+from mtia.hbm import TimingSet
 
 NAMES = ("HBM2-2.0", "HBM3-6.4", "HBM4-8.0", "HBM3E-9.0", "HBM4-9.0", "HBM4E-13.5")
 SETS = [hbm.get(name) for name in NAMES]
@@ -32,6 +35,52 @@ def test_window_of_a_sid() -> None:
     wide = HBM3.with_parameters(FAW=100)
     two_sids = bounds.random_fraction(wide.with_options(faw_scope="sid"), 32)
     assert two_sids == pytest.approx(2 * bounds.random_fraction(wide, 32))
+
+
+def least_time(timing: TimingSet, gaps: int, refreshes: int) -> int:
+    """CK that so many gaps between ACTs take with so many REFPBs in them, over all ways to place those."""
+    found = []
+    for placed in itertools.combinations_with_replacement(range(gaps), refreshes):
+        times = [0]
+        for gap in range(gaps):
+            soonest = times[-1] + timing["RRDS"] + placed.count(gap) * timing["RREFD"]
+            times.append(max(soonest, times[-4] + timing["FAW"] if gap >= 3 else 0))
+        found.append(times[-1])
+    return min(found)
+
+
+@pytest.mark.parametrize("timing", SETS, ids=NAMES)
+@pytest.mark.parametrize("refreshes", [1, 2, 3])
+def test_refresh_between_activations(timing: TimingSet, refreshes: int) -> None:
+    """The gap is the least of all ways to place refreshes, each command as soon as the distances allow."""
+    gaps = 12
+    time = least_time(timing, gaps, refreshes)
+    whole = timing.with_parameters(REFI=time * timing.organization.banks // refreshes)
+    exact = time * timing.organization.banks % refreshes == 0
+    assert gaps * bounds.activation_gap(whole, refresh="per-bank") == pytest.approx(time, rel=1e-9 if exact else 1e-3)
+    assert bounds.activation_gap(timing) == least_time(timing, gaps, 0) / gaps
+
+
+def test_more_refreshes_than_waits() -> None:
+    """Never less than all ways allow, where refreshes crowd."""
+    for gaps, refreshes in ((4, 2), (4, 3), (8, 5)):
+        time = least_time(HBM3, gaps, refreshes)
+        crowded = HBM3.with_parameters(REFI=time * HBM3.organization.banks // refreshes + 1)
+        assert gaps * bounds.activation_gap(crowded, refresh="per-bank") <= time
+
+
+def test_random_under_refresh() -> None:
+    share = [bounds.random_fraction(timing, 32, refresh="per-bank") for timing in SETS]
+    assert percent(share) == [48, 32, 26, 22, 22, 15]
+    loss = [1 - bounds.activation_gap(t) / bounds.activation_gap(t, refresh="all-bank") for t in SETS]
+    assert loss == pytest.approx([bounds.all_bank_loss(timing) for timing in SETS], rel=0.04)
+    own = HBM3.with_options(faw_scope="sid")
+    assert bounds.activation_gap(own, refresh="per-bank") > bounds.activation_gap(own) == HBM3["RRDS"]
+
+
+def test_refresh_wrong() -> None:
+    with pytest.raises(ValueError, match=r"^refresh must be one of off, per-bank, all-bank, not 'per_bank'"):
+        bounds.activation_gap(HBM3, refresh="per_bank")
 
 
 def test_row_bus() -> None:

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from golden.hbm_map import split
+from mtia import hbm
+from mtia.hbm_map import AddressMap
 from mtia.hbm_patterns import PATTERNS, TRIAD_ATOMS, Pattern
 from mtia.hbm_requests import Accesses, RequestOp
 
@@ -10,7 +13,7 @@ GB = 1 << 30
 R, W, RED = RequestOp.R, RequestOp.W, RequestOp.RED
 
 #: a word for each pattern
-WORDS = ("stream", "stream-write", "triad", "random", "stride:4096", "gather:128", "scatter-reduce")
+WORDS = ("stream", "stream-write", "triad", "random", "stride:4096", "gather:128", "scatter-reduce", "tree:96")
 
 
 def of(word: str, count: int, capacity: int = GB, seed: int = 1) -> Accesses:
@@ -83,7 +86,35 @@ def test_gather_reads_whole_pieces(size: int) -> None:
     assert len(np.unique(pieces[:, 0])) > 45
 
 
-@pytest.mark.parametrize("word", ["stride", "stride:", "stride:0", "gather:33", "gather:-32", "stride:x", "gather:1.5"])
+@pytest.mark.parametrize("count", [1, 3, 4, 72, 128])
+@pytest.mark.parametrize("name", hbm.names())
+def test_tree_writes_its_slots_first(name: str, count: int) -> None:
+    """Of both pseudo-channels: the atoms behind the destination are those written since the last sums."""
+    timing = hbm.get(name)
+    layout = AddressMap.of(timing.organization, level="channel")
+    found = of(f"tree:{32 * count}", 3000, capacity=2 * timing.organization.pseudo_channel_bytes)
+    pc, inner = split(found.atom, layout)
+    sums = np.flatnonzero(found.op == RequestOp.TREE)
+    assert set((found.op[found.op != RequestOp.TREE]).tolist()) == {W}
+    assert found.slots is not None
+    assert found.slot_count == count * len(sums)
+    assert set(pc[sums].tolist()) == {0, 1}
+    np.testing.assert_array_equal(found.slots[sums], count)
+    for at in sums.tolist():
+        written = inner[:at][(pc[:at] == pc[at]) & (found.op[:at] == W)]
+        assert set(range(inner[at], inner[at] + count + 1)) <= set(written[-(count + 4) :].tolist())
+
+
+def test_tree_wrong() -> None:
+    with pytest.raises(ValueError, match=r"Pattern tree:N must have N of at most 4096, not 'tree:4128'"):
+        Pattern.parse("tree:4128")
+    with pytest.raises(ValueError, match="Pattern tree:N must have 1280 bytes for each sum, not 1024"):
+        of("tree:512", 1, capacity=1024)
+
+
+@pytest.mark.parametrize(
+    "word", ["stride", "stride:", "stride:0", "gather:33", "gather:-32", "stride:x", "gather:1.5", "tree:8"]
+)
 def test_size_wrong(word: str) -> None:
     name = word.partition(":")[0]
     with pytest.raises(ValueError, match=f"Pattern {name}:N must have a multiple of 32 bytes as N, not '{word}'"):

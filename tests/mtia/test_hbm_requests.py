@@ -8,6 +8,7 @@ import pytest
 from mtia.hbm_requests import RequestOp, read_requests
 
 GB = 1 << 30
+FORM = "must be 'R ADDRESS', 'W ADDRESS', 'RED ADDRESS' or 'TREE ADDRESS SLOTS' with at most a cycle after it"
 
 
 @pytest.fixture
@@ -22,7 +23,20 @@ def test_lines(file: pathlib.Path) -> None:
     assert found.address.tolist() == [0x40, 64, 0x40]
     assert found.atom.tolist() == [2, 2, 2]
     assert found.cycle is None
+    assert (found.slots, found.slot_count) == (None, 0)
     assert (len(found), found.count(RequestOp.W)) == (3, 1)
+
+
+def test_trees(file: pathlib.Path) -> None:
+    file.write_text("TREE 0x60 72\nR 0\ntree 0x4F 0x10 7\nTREE 0 1")
+    found = read_requests(file, capacity=GB)
+    assert found.op.tolist() == [RequestOp.TREE, RequestOp.R, RequestOp.TREE, RequestOp.TREE]
+    assert found.address.tolist() == [0x60, 0, 0x40, 0]
+    assert found.slots is not None
+    assert found.slots.tolist() == [72, 0, 16, 1]
+    assert found.cycle is not None
+    assert found.cycle.tolist() == [0, 0, 7, 7]
+    assert (found.slot_count, found.count(RequestOp.TREE)) == (89, 3)
 
 
 def test_cycles_carry_on(file: pathlib.Path) -> None:
@@ -40,9 +54,16 @@ def test_gzip(file: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     "line, reason",
     [
-        ("X 0x40", "must be 'R ADDRESS', 'W ADDRESS' or 'RED ADDRESS' with at most a cycle after it, not 'X 0x40'"),
-        ("R", "must be 'R ADDRESS', 'W ADDRESS' or 'RED ADDRESS' with at most a cycle after it, not 'R'"),
-        ("R 1 2 3", "must be 'R ADDRESS', 'W ADDRESS' or 'RED ADDRESS' with at most a cycle after it, not 'R 1 2 3'"),
+        ("X 0x40", f"{FORM}, not 'X 0x40'"),
+        ("R", f"{FORM}, not 'R'"),
+        ("R 1 2 3", f"{FORM}, not 'R 1 2 3'"),
+        ("TREE 0x40", f"{FORM}, not 'TREE 0x40'"),
+        ("TREE 1 2 3 4", f"{FORM}, not 'TREE 1 2 3 4'"),
+        ("TREE 0 many", "must have a number such as 0x40 as its slots, not 'many'"),
+        ("TREE 0 0", "must have 1 to 128 slots, not 0"),
+        ("TREE 0 0x81 9", "must have 1 to 128 slots, not 0x81"),
+        ("TREE 0 8 4", "must have a cycle of at least 5, that of the line before, not 4"),
+        ("TREE 0x40000000 8", "must have an address below the channel's 0x40000000, not 0x40000000"),
         ("R 4F", "must have a number such as 0x40 as its address, not '4F'"),
         ("R -32", "must have a number such as 0x40 as its address, not '-32'"),
         ("R 0x40 soon", "must have a number such as 0x40 as its cycle, not 'soon'"),

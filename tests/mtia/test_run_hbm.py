@@ -95,7 +95,8 @@ class TestJson:
         assert found["bandwidth_fraction"] == 60 / (2 * found["cycles"])
         assert found["steady_fraction"] == pytest.approx(1, abs=0.1)
         assert (found["generation"], found["timing"], found["peak_gbs"]) == (None, "HBM3-6.4", 51.2)
-        assert found["operations"] == {"R": 60, "W": 0, "RED": 0}
+        assert found["operations"] == {"R": 60, "W": 0, "RED": 0, "TREE": 0}
+        assert found["tree_slots"] == 0
         assert found["refresh"] == {"mode": "per-bank", "commands": 0, "bank_time_fraction": 0, "owed": 0, "cost": None}
         assert (found["sweep"], found["commands"], found["out"], found["waves"]) == ([], None, None, None)
         assert set(found["command_counts"].values()) == {0}
@@ -105,7 +106,9 @@ class TestJson:
             found = json.loads(run("run", "hbm", "--gen", name, *SMALL, "--json")[1])
             assert found["timing"] == timing
 
-    @pytest.mark.parametrize("pattern", ["triad", "stream-write", "scatter-reduce", "random", "stride:64", "gather:64"])
+    @pytest.mark.parametrize(
+        "pattern", ["triad", "stream-write", "scatter-reduce", "random", "stride:64", "gather:64", "tree:160"]
+    )
     def test_every_pattern_matches(self, run: Run, pattern: str) -> None:
         assert hbm3(run, "--pattern", pattern, "--requests", "200")["match"]
 
@@ -177,6 +180,28 @@ class TestTrace:
         assert [row["issued"] for row in rows] == ["3", "5", "9", "9"]
         assert rows[3]["address"] == "0x100000"
         assert int(rows[0]["answered"]) == 3 + DELAY
+
+    def test_ordered_sum(self, run: Run, tmp_path: pathlib.Path, channel: type[FakeChannel]) -> None:
+        """Of the atoms behind; told as slots, and found out where the contents in the end are not right."""
+        (tmp_path / "t").write_text("W 0x20\nW 0x40\nTREE 0 2\nR 0\n")
+        words = ("--timing", "HBM3-6.4", "--trace", str(tmp_path / "t"))
+        found = hbm3(run, *words[2:])
+        assert (found["match"], found["operations"]["TREE"], found["tree_slots"]) == (True, 1, 2)
+        status, out, _ = run("run", "hbm", *words)
+        assert status == 0
+        assert "1 R, 2 W, 1 TREE" in out
+        assert "read by the memory for TREE" in out
+        channel.flips = {(0, 3): 1}
+        assert not hbm3(run, *words[2:])["match"]
+
+    def test_slots_beyond_the_pseudo_channel_wrong(
+        self, refused: Refused, tmp_path: pathlib.Path, channel: type[FakeChannel]
+    ) -> None:
+        (tmp_path / "t").write_text("TREE 0x3fffff80 4\n")
+        words = ("--timing", "HBM3-6.4", "--trace", str(tmp_path / "t"))
+        expected = "Slots of the TREE at 0x3fffff80 must be within its pseudo-channel, not 4"
+        assert expected in refused("run", "hbm", *words)
+        assert channel.built == []
 
     def test_line_wrong(self, refused: Refused, tmp_path: pathlib.Path, channel: type[FakeChannel]) -> None:
         (tmp_path / "t").write_text("R 0x40\nQ 1\n")

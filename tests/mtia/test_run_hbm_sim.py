@@ -84,6 +84,16 @@ def test_refresh(measured: Callable[..., dict], refresh: str, command: str | Non
     assert (found["refresh"]["bank_time_fraction"] > 0) == (refresh != "off")
 
 
+@pytest.mark.parametrize("slots", [1, 11, 128])
+def test_ordered_sums(measured: Callable[..., dict], slots: int) -> None:
+    """Each slot is read once, each sum written once beside the writes."""
+    found = measured("--pattern", f"tree:{32 * slots}", "--requests", "1000", "--refresh", "off")
+    commands, operations = found["command_counts"], found["operations"]
+    assert found["tree_slots"] == slots * operations["TREE"] > 0
+    assert commands["RD"] == found["tree_slots"]
+    assert commands["WR"] == operations["W"] + operations["TREE"] == found["requests"] == 1000
+
+
 def test_load_decides_bandwidth_and_latency(measured: Callable[..., dict]) -> None:
     low, high = (measured("--pattern", "stream", "--requests", "1500", "--load", load) for load in ("0.1", "0.3"))
     assert low["steady_fraction"] == pytest.approx(0.1, rel=0.05)
@@ -93,13 +103,15 @@ def test_load_decides_bandwidth_and_latency(measured: Callable[..., dict]) -> No
 
 
 def test_trace(measured: Callable[..., dict], seed: int, tmp_path: pathlib.Path) -> None:
-    """Reads, writes and sums of few atoms, whose order shows in the data."""
+    """Reads, writes and sums of few atoms, whose order shows in the data; ordered sums of their neighbours."""
     rng = np.random.default_rng(seed)
-    atoms = rng.integers(0, CAPACITY // 32, 12) * 32
+    atoms = np.r_[rng.integers(0, CAPACITY // 64, 4), rng.integers(0, 64, 8)] * 32
+    ops = rng.choice(["R", "W", "RED", "TREE"], 500, p=[0.4, 0.25, 0.25, 0.1])
+    slots = [f" {count}" if op == "TREE" else "" for op, count in zip(ops, rng.integers(1, 40, 500), strict=True)]
     lines = [
-        f"{op} {address:#x} {cycle}"
-        for op, address, cycle in zip(
-            rng.choice(["R", "W", "RED"], 500), rng.choice(atoms, 500), np.cumsum(rng.integers(0, 9, 500)), strict=True
+        f"{op} {address:#x}{count} {cycle}"
+        for op, address, count, cycle in zip(
+            ops, rng.choice(atoms, 500), slots, np.cumsum(rng.integers(0, 9, 500)), strict=True
         )
     ]
     (tmp_path / "t.gz").write_bytes(gzip.compress("\n".join(lines).encode()))

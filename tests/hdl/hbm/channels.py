@@ -41,6 +41,13 @@ def full_design() -> Design:
 
 
 @functools.cache
+def middle_design() -> Design:
+    """The channel for HBM3-6.4 with small pools: all banks, tags and slots, of which a model is built in less time."""
+    sizes = PoolSizes(entries=16, lines=16, responses=48)
+    return design_of(Channel(timing=HBM3, sizes=sizes), name="middle_channel")
+
+
+@functools.cache
 def tiny_design(kind: type[Channel] = Channel) -> Design:
     """A channel with small pools and few banks, of which a model is built in a part of the time."""
     sizes = PoolSizes(entries=8, lines=4, responses=32, tree_slots=11)

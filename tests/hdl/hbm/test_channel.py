@@ -15,7 +15,7 @@ from mtia.hbm_ecc import CHECK_BITS, COLUMNS, DATA_BITS
 from mtia.near_memory import ReduceFormat, ReduceKind
 from tb.hbm.runner import Requests, issue_cycles
 
-from .channels import HBM3, TINY, Bench, full_design, mixture, operands, tiny_design, wide_design
+from .channels import HBM3, TINY, Bench, middle_design, mixture, operands, tiny_design, wide_design
 
 pytestmark = pytest.mark.sim
 
@@ -26,7 +26,7 @@ ALL = (1 << 32) - 1
 @pytest.fixture
 def make():
     """A function that gives a fresh channel with its device."""
-    return lambda **options: Bench(full_design(), timing=HBM3, **options)
+    return lambda **options: Bench(middle_design(), timing=HBM3, **options)
 
 
 @pytest.fixture
@@ -253,8 +253,7 @@ def test_refresh_does_not_drift(make, refresh):
 def test_a_million_commands(name, refresh, seed, tmp_path):
     """Each timing set with its own controller: random requests until 10**6 commands, none of which breaks a rule."""
     timing, random = hbm.get(name), np.random.default_rng(seed)
-    design = full_design() if timing is HBM3 else wide_design(timing)
-    bench = Bench(design, timing=timing, refresh=refresh)
+    bench = Bench(wide_design(timing), timing=timing, refresh=refresh)
     bench.device.trace(tmp_path / "commands.csv")
     turn = 0
     while sum(sum(row.values()) for row in bench.device.counts()) < 1_000_000:
