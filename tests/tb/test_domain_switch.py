@@ -38,6 +38,7 @@ def both(parameters, groups, sent):
     """Cycles of the RTL and of the C++ for packets (port, fields, payload); both are held to the golden model."""
     rtl = SwitchBench(parameters, design=design(parameters))
     rtl.configure({group: sum(1 << port for port in members) for group, members in groups.items()})
+    rtl.lane.run(cycles=100)  # until the units have cleared their notes
     queues = {"queue_flits": parameters.queue_flits, "multicast_flits": 16}
     cpp = Domain(FlitNode(room=ROOM), nodes=parameters.ports, memory_bytes=2 * ROOM, settings=DomainSettings(**queues))
     for group, members in groups.items():
