@@ -23,7 +23,7 @@ def _begin(proof: wiring.Component) -> Module:
 
 
 def _is_one_or_none(bits: Value) -> Value:
-    return (bits & (bits - 1)) == 0
+    return ~(bits & (bits - 1)).any()
 
 
 class TurnsProof(wiring.Component):
