@@ -59,7 +59,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def formal(session: nox.Session) -> None:
-    """Do the properties of the link and of the queues hold for all inputs? Fetches the solvers."""
+    """Do the properties of the link, of the switch and of the queues hold for all inputs? Fetches the solvers."""
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", "requirements-formal.lock"
     )

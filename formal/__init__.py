@@ -1,1 +1,1 @@
-"""Proofs: properties of the link and of what it stands on, for all inputs, by SymbiYosys."""
+"""Proofs: properties of the link, of the switch and of what they stand on, for all inputs, by SymbiYosys."""

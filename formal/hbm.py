@@ -13,7 +13,6 @@ from hdl.hbm.order import InOrder
 from hdl.hbm.pool import Pool
 from hdl.hbm.port import MemoryPort
 from hdl.hbm.refresh import Refresh, RefreshWork
-from hdl.hbm.select import RoundRobin
 from mtia import hbm
 
 #: cycles after which a bank may be closed, refreshed or used again, and for which the row bus is taken, at most
@@ -73,36 +72,6 @@ class AgeProof(wiring.Component):
             m.d.sync += rank.eq(Mux(self.place[place], _count(occupied & ~self.leave), rank - _count(Cat(before))))
             first = Cat(~chosen[other] | (ranks[other] >= rank) for other in range(n)).all()
             m.d.comb += Assert(age.oldest[0][place] == (chosen[place] & first))
-        return m
-
-
-class TurnProof(wiring.Component):
-    """Four requests that come and go as they like, of which a pick is used or not.
-
-    Asserted: exactly one request is picked, if there is one; a request that stays is passed by three others at most.
-    """
-
-    def __init__(self) -> None:
-        super().__init__({name: In(width) for name, width in {"requests": 4, "taken": 1, "clk": 1}.items()})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        _clocked(m, self.clk)
-        n = len(self.requests)
-        m.submodules.turn = turn = RoundRobin(inputs=n)
-        m.d.comb += [
-            turn.requests.eq(self.requests),
-            turn.taken.eq(self.taken),
-            Assert(_at_most_one(turn.picked) & ((turn.picked & ~self.requests) == 0)),
-            Assert((turn.picked != 0) == (self.requests != 0)),
-        ]
-        for index in range(n):
-            passed = Signal(3, name=f"passed_{index}")
-            with m.If(~self.requests[index] | turn.picked[index]):
-                m.d.sync += passed.eq(0)
-            with m.Elif(self.taken & ~passed.all()):
-                m.d.sync += passed.eq(passed + 1)
-            m.d.comb += Assert(passed < n)
         return m
 
 

@@ -18,9 +18,10 @@ from amaranth.lib import wiring
 
 from mtia.link import LinkParameters
 
-from .hbm import LONG_STALL, REFI, STALL, AgeProof, OrderProof, PoolProof, RefreshProof, TurnProof
+from .hbm import LONG_STALL, REFI, STALL, AgeProof, OrderProof, PoolProof, RefreshProof
 from .link_pair import LinkPairProof, smallest
 from .small import ArbiterProof, CreditProof, QueueProof
+from .switch import MatchingProof, MeetingProof, PlacesProof, RoomProof, TurnsProof
 
 #: cycles until both links of a pair are UP
 UP = 26
@@ -166,12 +167,6 @@ PROOFS: Sequence[Proof] = (
         depth=14,
     ),
     Proof(
-        name="hbm-turn",
-        meaning="one request is picked, and none is passed by more than the others once each, 20 steps",
-        design=TurnProof,
-        depth=20,
-    ),
-    Proof(
         name="hbm-refresh",
         meaning="no bank is owed more refreshes than may be postponed, or refreshed before; held at the limit alone",
         design=lambda: RefreshProof(stall=STALL),
@@ -195,6 +190,36 @@ PROOFS: Sequence[Proof] = (
         meaning="answers of an id leave in the order of its reads, each its own, 11 steps",
         design=OrderProof,
         depth=11,
+    ),
+    Proof(
+        name="turns",
+        meaning="a round robin: who keeps asking is picked before any other is used twice, 16 steps",
+        design=lambda: TurnsProof(inputs=4),
+        depth=16,
+    ),
+    Proof(
+        name="switch-matching",
+        meaning="no output to two inputs, no input gets two; one that asks is passed once by each other, 10 steps",
+        design=lambda: MatchingProof(inputs=3, outputs=3),
+        depth=10,
+    ),
+    Proof(
+        name="switch-room",
+        meaning="what is fetched for an output has room there: in order, nothing lost, 16 steps",
+        design=RoomProof,
+        depth=16,
+    ),
+    Proof(
+        name="switch-places",
+        meaning="no place of a reduction unit is given twice, nor two places to a piece, 10 steps",
+        design=lambda: PlacesProof(places=3, ranks=4),
+        depth=10,
+    ),
+    Proof(
+        name="switch-meeting",
+        meaning="one result of each piece, whatever the order of its pairs, and in time, 30 steps",
+        design=MeetingProof,
+        depth=30,
     ),
 )
 

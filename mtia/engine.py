@@ -7,6 +7,7 @@ The golden models and the RTL take these parameters from a generation and a prof
 from dataclasses import dataclass
 
 from . import formats as _formats
+from .checks import check_counts
 from .formats import Element, Format
 
 #: fields of `EngineParameters` that are counts, and the range each may take
@@ -55,12 +56,7 @@ class EngineParameters:
     cells: str = "generic"
 
     def __post_init__(self) -> None:
-        for name, (low, high) in LIMITS.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be in {low} to {high}, not {value!r}")
+        check_counts("", self, LIMITS)
         for name in ("mixed", "exact_e5m2", "deep"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")

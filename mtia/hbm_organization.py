@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass, replace
 
+from .checks import check_count
 from .formats import unknown
 
 #: gigabytes (GiB) of a stack -> dies in the stack, SIDs, rows of a bank
@@ -38,14 +39,6 @@ _ORGANIZATION: dict[str, tuple[int, int, bool]] = {
     "burst_length": (2, 16, True),
     "stack_height": (1, 32, False),
 }
-
-
-def check_count(name: str, value: object, low: int, high: int) -> None:
-    """TypeError for what is no integer, ValueError for one out of range."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be in {low} to {high}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ so that power-of-two strides go through all stacks; above them is the chunk's nu
 
 from dataclasses import dataclass
 
+from .checks import check_count
 from .hbm_map import CHUNK_BITS, AddressMap, bits_of
-from .hbm_organization import check_count
 
 #: bits of the stack's number -> polynomial over GF(2) whose remainder they are, bit i the coefficient of x**i
 POLYNOMIALS = {0: 0b1, 1: 0b11, 2: 0b111, 3: 0b1101, 4: 0b11001}

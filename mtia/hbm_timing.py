@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from .checks import check_count
 from .formats import unknown
-from .hbm_organization import Organization, check_count
+from .hbm_organization import Organization
 
 #: name -> what it says, in CK; from command to command within a pseudo-channel
 MEANINGS: dict[str, str] = {

@@ -12,6 +12,7 @@ numbered, kept by the sender until acknowledged and sent again from the first mi
 import enum
 from dataclasses import dataclass
 
+from .checks import check_counts, check_powers
 from .message import FLIT_BYTES, Channel, Layout
 
 #: what HELLO frames must agree about, apart from the widths
@@ -122,23 +123,12 @@ class LinkParameters:
     replay_timer: bool = True
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("flit_bits", 1, 8 * FLIT_BYTES),
-            ("sequence_bits", 2, 9),
-            ("credit_bits", 2, 8),
-            ("replay", 2, 1 << self.sequence_bits - 1),
-            ("buffer", 2, 1 << self.credit_bits - 1),
-            ("wire", 0, 1 << 12),
-            ("coalesce", 0, 64),
-            ("retries", 1, 64),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"Link {name} must be in {low} to {high}, not {value!r}")
-        for name in ("replay", "buffer"):
-            value = getattr(self, name)
-            if value & value - 1:
-                raise ValueError(f"Link {name} must be a power of two, not {value!r}")
+        bounds = {"flit_bits": (1, 8 * FLIT_BYTES), "sequence_bits": (2, 9), "credit_bits": (2, 8)}
+        bounds |= {"wire": (0, 1 << 12), "coalesce": (0, 64), "retries": (1, 64)}
+        check_counts("Link ", self, bounds)
+        numbers = {"replay": self.sequence_bits, "buffer": self.credit_bits}
+        check_counts("Link ", self, {name: (2, 1 << bits - 1) for name, bits in numbers.items()})
+        check_powers("Link ", self, numbers)
         if self.timeout_cycles is not None and self.timeout_cycles < self.round_trip:
             raise ValueError(
                 f"Link timeout_cycles must be at least the round trip of {self.round_trip}, not {self.timeout_cycles!r}"

@@ -8,6 +8,7 @@
 from dataclasses import dataclass
 
 from . import message
+from .checks import check_counts
 from .formats import unknown
 from .switch import MTU
 
@@ -21,7 +22,7 @@ class MessageParameters:
     partitions, threads, completions: entries of these tables and queues; ring: descriptors that a partition's ring
     holds; commands: descriptors of a partition that are under way.
 
-    ValueError for one out of range.
+    TypeError for one that is no integer, ValueError for one out of range.
     """
 
     lines: int = 1
@@ -36,21 +37,19 @@ class MessageParameters:
     completions: int = 16
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("lines", 1, 2),
-            ("mtu", message.HEADER_BYTES, message.MAX_PACKET),
-            ("reads", 2, 1024),
-            ("windows", 2, 256),
-            ("communicators", 1, 16),
-            ("partitions", 1, 8),
-            ("ring", 2, 256),
-            ("commands", 2, 16),
-            ("threads", 4, 16),
-            ("completions", 2, 4096),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"Message engine {name} must be in {low} to {high}, not {value!r}")
+        bounds = {
+            "lines": (1, 2),
+            "mtu": (message.HEADER_BYTES, message.MAX_PACKET),
+            "reads": (2, 1024),
+            "windows": (2, 256),
+            "communicators": (1, 16),
+            "partitions": (1, 8),
+            "ring": (2, 256),
+            "commands": (2, 16),
+            "threads": (4, 16),
+            "completions": (2, 4096),
+        }
+        check_counts("Message engine ", self, bounds)
         if self.partitions * self.commands > 16:
             raise ValueError(f"Partitions times commands must be at most 16, not {self.partitions * self.commands!r}")
         if (self.mtu - message.HEADER_BYTES) % message.FLIT_BYTES:

@@ -8,6 +8,7 @@
 from dataclasses import dataclass, replace
 
 from . import generations, message
+from .checks import check_counts, check_powers
 from .formats import unknown
 
 #: source of the packets that the switch itself makes
@@ -46,16 +47,8 @@ class SwitchParameters:
             "pieces": (0, 32),
             "slot_bytes": (message.HEADER_BYTES, message.MAX_PACKET),
         }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"Switch {name} must be an integer, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"Switch {name} must be in {low} to {high}, not {value!r}")
-        for name in ("queue_flits", "buses"):
-            value = getattr(self, name)
-            if value & (value - 1):
-                raise ValueError(f"Switch {name} must be a power of two, not {value!r}")
+        check_counts("Switch ", self, bounds)
+        check_powers("Switch ", self, ("queue_flits", "buses"))
         if self.pieces == 1:
             raise ValueError("Switch pieces must be 0 or at least 2, not 1")
         if self.pieces and not self.buses:

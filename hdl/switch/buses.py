@@ -16,10 +16,11 @@ from ..hbm.select import RoundRobin
 from ..link.flit import Flit
 from ..message.layouts import Header
 from .output_port import EXIT_FLITS
+from .parts import WithChannel, WithParameters
 from .wide import allow_wide_modules
 
 
-class Buses(wiring.Component):
+class Buses(WithParameters, WithChannel, wiring.Component):
     """Gives the flits of multicasts to all outputs of their group, and those of the reduction units to theirs.
 
     A multicast of operation RESULT goes to every member of its group, any other to every member but its source; a
@@ -70,16 +71,6 @@ class Buses(wiring.Component):
             }
         )
 
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
-
-    @property
-    def channel(self) -> Channel:
-        """Of the packets."""
-        return self._channel
-
     def elaborate(self, platform: object) -> Module:
         allow_wide_modules()
         m = Module()
@@ -125,7 +116,7 @@ class Buses(wiring.Component):
         return sources
 
 
-class FanOut(wiring.Component):
+class FanOut(WithParameters, wiring.Component):
     """Outputs that take the flits of one bus, as `Buses` says. Combinational but for the packet under way.
 
     Parameters
@@ -156,11 +147,6 @@ class FanOut(wiring.Component):
                 "begins": Out(ports),
             }
         )
-
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,4 +1,4 @@
-"""What comes to a reduction unit: contributions into their slots, and which pieces are complete."""
+"""What comes to a reduction unit: contributions into their slots, and which pairs of them can be added."""
 
 from amaranth import *
 from amaranth.hdl import ValueLike
@@ -14,6 +14,7 @@ from ..core.fifo import Queue
 from ..hbm.select import index_of
 from ..link.flit import Flit
 from ..message.layouts import Header
+from .parts import WithParameters
 from .places import Piece, Places
 from .route import Refusal
 
@@ -22,13 +23,18 @@ FLIT_BITS = Flit["data"].width
 
 
 def slot_address(parameters: SwitchParameters) -> range:
-    """Addresses of the memory of slots: flit f of slot s of place q is at ``(q * ports + s) * slot_flits + f``."""
-    return range(parameters.pieces * parameters.ports * parameters.slot_flits)
+    """Addresses of each of two banks of the memory of slots, of even ones and of odd ones.
+
+    Flit f of slot s of place q is at ``(q * ceil(ports / 2) + s // 2) * slot_flits + f``.
+    """
+    return range(parameters.pieces * -(-parameters.ports // 2) * parameters.slot_flits)
 
 
-def complete_piece(parameters: SwitchParameters) -> data.StructLayout:
-    """A piece that is complete, and its place."""
-    return data.StructLayout({"place": range(parameters.pieces), "piece": Piece})
+def slot_pair(parameters: SwitchParameters) -> data.StructLayout:
+    """Slots 2 `number` and 2 `number` + 1 of the piece at a place, or the first of them alone where it is the last."""
+    return data.StructLayout(
+        {"place": range(parameters.pieces), "number": range(max(2, -(-parameters.ports // 2))), "alone": 1}
+    )
 
 
 def flits_of(length: ValueLike) -> Value:
@@ -36,8 +42,8 @@ def flits_of(length: ValueLike) -> Value:
     return (Value.cast(length) + 95) >> 6
 
 
-class Contributions(wiring.Component):
-    """Writes contributions into the slots of their pieces and says which pieces are complete.
+class Contributions(WithParameters, wiring.Component):
+    """Writes contributions into the slots of their pieces and says which pairs of slots are there.
 
     A piece is known by group, event and sequence. Its first contribution takes a free place. A contribution that finds
     none free, whose slot is there already, which differs from the piece's first in what they must have in common
@@ -45,7 +51,8 @@ class Contributions(wiring.Component):
     reason RANGE; it changes nothing of any piece. It does not wait: what it would wait for may be behind it.
 
     Takes a flit a cycle, whatever comes; only refusals that nobody takes stop it. A flit is written in the cycle after
-    it is taken; a piece is at `complete` in the cycle after its last flit is written.
+    it is taken; a pair is at `pairs` in the cycle after the last flit of both is written. All pairs that there may be
+    have room there.
 
     Parameters
     ----------
@@ -54,8 +61,9 @@ class Contributions(wiring.Component):
     Members
     -------
     i : packets REDUCE, as `Route` lets them pass.
-    write, address, data : a flit into the memory of slots (`slot_address`).
-    complete : stream of {place, piece}, in the order in which pieces became complete.
+    write, address, data : a flit into the memory of slots (`slot_address`); a bit of `write` a bank.
+    pairs : stream of `slot_pair`, in the order in which both were there.
+    asked, told : two places, and the pieces there.
     released : places that are free from the next cycle on, a bit each.
     refusal : stream of `Refusal`.
     refused : contributions refused. crowded : those of them that found no place.
@@ -66,10 +74,12 @@ class Contributions(wiring.Component):
         super().__init__(
             {
                 "i": stream_in(Flit),
-                "write": Out(1),
+                "write": Out(2),
                 "address": Out(slot_address(parameters)),
                 "data": Out(FLIT_BITS),
-                "complete": stream_out(complete_piece(parameters)),
+                "pairs": stream_out(slot_pair(parameters)),
+                "asked": In(range(parameters.pieces)).array(2),
+                "told": Out(Piece).array(2),
                 "released": In(parameters.pieces),
                 "refusal": stream_out(Refusal),
                 "refused": Out(32),
@@ -77,23 +87,21 @@ class Contributions(wiring.Component):
             }
         )
 
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         size, flit = self.parameters, self.i.payload
         m.submodules.places = places = Places(places=size.pieces, ranks=size.ports)
         header = Header(flit.data[: Shape.cast(Header).width])
         first, takes, is_good, was_good = Signal(init=1), Signal(), Signal(), Signal()
-        was_at, was_slot = Signal.like(places.at), Signal.like(places.slot)
+        was_at, slot, was_slot = Signal.like(places.at), Signal(8), Signal(8)
         left, was_left = Signal(range(size.slot_flits + 2)), Signal(range(size.slot_flits + 2))
         ends, is_whole, answers, has_place = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             *(places.piece[name].eq(header[name]) for name in Piece.members),
-            places.slot.eq(Mux(first, Cat(header.slot == rank for rank in range(size.ports)), was_slot)),
+            *(
+                slot.eq(Mux(first, header.slot, was_slot)),
+                places.slot.eq(Cat(slot == each for each in range(size.ports))),
+            ),
             places.at.eq(Mux(first, places.found, was_at)),
             has_place.eq(places.found.any()),
             is_good.eq(Mux(first, places.fits & has_place, was_good)),
@@ -103,34 +111,38 @@ class Contributions(wiring.Component):
             *(ends.eq(takes & flit.last), is_whole.eq(is_good & (left == 1))),
             *(places.take.eq(takes & first & places.is_new & has_place), places.enter.eq(ends & is_whole)),
             *(places.leave.eq(ends & ~is_whole), places.released.eq(self.released)),
+            *(asked.eq(here) for asked, here in zip(places.asked, self.asked, strict=True)),
+            *(here.eq(told) for told, here in zip(places.told, self.told, strict=True)),
         ]
         with m.If(takes):
-            m.d.sync += [first.eq(flit.last), was_at.eq(places.at), was_slot.eq(places.slot), was_good.eq(is_good)]
+            m.d.sync += [first.eq(flit.last), was_at.eq(places.at), was_slot.eq(slot), was_good.eq(is_good)]
             m.d.sync += was_left.eq(left - (left != 0))
         m.d.sync += self.crowded.eq(self.crowded + (takes & first & ~has_place))
         place = index_of(m, places.at, name="place")
-        self._write(m, place, header.slot, first, takes, takes & is_good & (left != 0))
+        self._write(m, place, slot, first, takes, takes & is_good & (left != 0))
         self._refuse(m, header, first & takes, ends & ~is_whole, answers)
-        self._complete(m, place, places)
+        self._pair(m, place, slot, places)
         return m
 
-    def _complete(self, m: Module, place: Value, places: Places) -> None:
-        """Pieces that are complete, when their last flit is written: what is read then is there."""
-        m.submodules.completed = completed = Queue(shape=self.complete.payload.shape(), depth=self.parameters.pieces)
-        piece, is_complete = Signal.like(completed.i.payload, reset_less=True), Signal()
+    def _pair(self, m: Module, place: Value, slot: Value, places: Places) -> None:
+        """Pairs that are there, when their last flit is written: what is read then is there."""
+        depth = self.parameters.pieces * -(-self.parameters.ports // 2)
+        m.submodules.waiting = waiting = Queue(shape=self.pairs.payload.shape(), depth=depth)
+        pair, is_pair = Signal.like(waiting.i.payload, reset_less=True), Signal()
         m.d.sync += [
-            *(piece.place.eq(place), piece.piece.eq(places.content)),
-            is_complete.eq(places.enter & places.is_full),
+            *(pair.place.eq(place), pair.number.eq(slot >> 1), pair.alone.eq(places.is_alone)),
+            is_pair.eq(places.enter & (places.has_partner | places.is_alone)),
         ]
-        m.d.comb += [completed.i.payload.eq(piece), completed.i.valid.eq(is_complete)]
-        connect(m, completed.o, wiring.flipped(self.complete))
+        m.d.comb += [waiting.i.payload.eq(pair), waiting.i.valid.eq(is_pair)]
+        connect(m, waiting.o, wiring.flipped(self.pairs))
 
     def _write(self, m: Module, place: Value, slot: Value, first: Value, takes: Value, writes: Value) -> None:
         """The flit into its slot, the head as the slot's first."""
         size = self.parameters
         at = Signal.like(self.address)
-        m.d.comb += at.eq(Mux(first, place * (size.ports * size.slot_flits) + slot * size.slot_flits, self.address + 1))
-        m.d.sync += self.write.eq(writes)
+        begin = (place * -(-size.ports // 2) + (slot >> 1)) * size.slot_flits
+        m.d.comb += at.eq(Mux(first, begin, self.address + 1))
+        m.d.sync += self.write.eq(Mux(writes, Cat(~slot[0], slot[0]), 0))
         with m.If(takes):
             m.d.sync += [self.address.eq(at), self.data.eq(self.i.payload.data)]
 

@@ -13,6 +13,7 @@ from ..core.fifo import Queue
 from ..hbm.select import bit_of
 from ..link.flit import Flit
 from ..message.layouts import Header
+from .parts import WithChannel, WithParameters
 from .queues import VirtualQueues
 from .route import Refusal, Route
 
@@ -23,7 +24,7 @@ _ANSWERS = sum(1 << op for op, channel in CHANNEL_OF.items() if channel == Chann
 _SOURCE = Header["source"]
 
 
-class InputPort(wiring.Component):
+class InputPort(WithParameters, WithChannel, wiring.Component):
     """Takes the packets of a link's channel into the virtual output queues, or refuses them.
 
     The head flit gets the number of the input as its `source`. A packet that `Route` refuses is drained and counted;
@@ -67,16 +68,6 @@ class InputPort(wiring.Component):
                 **({"refusal": stream_out(Refusal)} if channel == Channel.REQUEST else {}),
             }
         )
-
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
-
-    @property
-    def channel(self) -> Channel:
-        """Of the link."""
-        return self._channel
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

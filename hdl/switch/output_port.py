@@ -13,6 +13,7 @@ from ..core.connect import connect
 from ..core.fifo import Queue
 from ..link.flit import Flit
 from ..message.layouts import Header
+from .parts import WithChannel, WithParameters
 from .route import Refusal, refused_flit
 
 #: Flits between the crossbar or a bus and the link: those that are fetched when the link stops, and two for its pace.
@@ -21,7 +22,7 @@ EXIT_FLITS = 4
 _OP_BITS = Header["op"].width
 
 
-class OutputPort(wiring.Component):
+class OutputPort(WithParameters, WithChannel, wiring.Component):
     """Sends packets to a link's channel, whole ones in turn from the crossbar, the buses and the refusals.
 
     Of the buses' packets the one that began first comes first: every output sees them in one order. A REDUCE that
@@ -70,16 +71,6 @@ class OutputPort(wiring.Component):
                 **({"reduce": stream_out(Flit)} if self._reduces else {}),
             }
         )
-
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
-
-    @property
-    def channel(self) -> Channel:
-        """Of the link."""
-        return self._channel
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -37,7 +37,8 @@ class Places(wiring.Component):
     fits : the piece there is the same in all fields and has not that slot, or is new. is_new : nothing is there.
     take : `piece` is there from now on. enter : `slot` is there from now on. leave : the place is free again if no slot
         is there.
-    content : the piece there, that which is taken in this cycle too. is_full : all its slots are there with `slot`.
+    has_partner : the slot beside `slot`, of the same pair, is there. is_alone : there is none, as `slot` is the last.
+    asked, told : two places, and the pieces there.
     released : places that are free from the next cycle on, one bit each.
     """
 
@@ -55,8 +56,10 @@ class Places(wiring.Component):
                 "take": In(1),
                 "enter": In(1),
                 "leave": In(1),
-                "content": Out(Piece),
-                "is_full": Out(1),
+                "has_partner": Out(1),
+                "is_alone": Out(1),
+                "asked": In(range(places)).array(2),
+                "told": Out(Piece).array(2),
                 "released": In(places),
             }
         )
@@ -78,7 +81,7 @@ class Places(wiring.Component):
         valid, hits = Signal(self.places), Signal(self.places)
         keys = [Signal(40, name=f"key_{place}") for place in range(self.places)]
         slots = [Signal(self.ranks, name=f"slots_{place}") for place in range(self.places)]
-        key, came, there = Signal(40), Signal(self.ranks), Signal(self.ranks)
+        key, came, there, ranks = Signal(40), Signal(self.ranks), Signal(self.ranks), Signal(8)
         index = index_of(m, self.at, name="index")
         m.d.comb += [
             key.eq(Cat(self.piece[name] for name in KEY)),
@@ -89,9 +92,13 @@ class Places(wiring.Component):
             came.eq(Mux(self.is_new, 0, read(m, self.at, slots, name="slots_there"))),
             there.eq(came | self.slot),
             self.fits.eq(self.is_new | ((kept.data.as_value() == self.piece.as_value()) & ((came & self.slot) == 0))),
-            self.content.eq(Mux(self.take, self.piece, kept.data)),
-            self.is_full.eq(there == Cat(self.content.ranks > rank for rank in range(self.ranks))),
+            self.has_partner.eq(Cat(came[rank ^ 1] & self.slot[rank] for rank in range(self.ranks & ~1)).any()),
+            ranks.eq(Mux(self.take, self.piece.ranks, kept.data.ranks)),
+            self.is_alone.eq(Cat(self.slot[rank] & (ranks == rank + 1) for rank in range(0, self.ranks, 2)).any()),
         ]
+        for asked, told in zip(self.asked, self.told, strict=True):
+            port = pieces.read_port(domain="comb")
+            m.d.comb += [port.addr.eq(asked), told.eq(port.data)]
         left = Mux(self.leave & (came == 0), self.at, 0)
         m.d.sync += valid.eq((valid | Mux(self.take, self.at, 0)) & ~left & ~self.released)
         for place in range(self.places):

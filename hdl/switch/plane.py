@@ -16,10 +16,11 @@ from .crossbar import Crossbar
 from .input_port import InputPort
 from .matching import Matching
 from .output_port import OutputPort
+from .parts import WithChannel, WithParameters
 from .route import Refusal
 
 
-class Plane(wiring.Component):
+class Plane(WithParameters, WithChannel, wiring.Component):
     """Everything of one channel; the two channels of a switch share nothing but the reduction units.
 
     Latency 4 cycles from input to output where both are idle, 5 of a multicast; a flit a cycle at every output.
@@ -57,16 +58,6 @@ class Plane(wiring.Component):
                 **(reduces if parameters.reduces else {}),
             }
         )
-
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
-
-    @property
-    def channel(self) -> Channel:
-        """REQUEST or RESPONSE."""
-        return self._channel
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

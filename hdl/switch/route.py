@@ -14,6 +14,7 @@ from mtia.switch import SWITCH_SOURCE, SwitchParameters
 
 from ..link.flit import Flit
 from ..message.layouts import Header
+from .parts import WithChannel, WithParameters
 
 #: What a refusal tells of the packet that was refused.
 Refusal = data.StructLayout(
@@ -48,7 +49,7 @@ def header_word(fields: Mapping[str, ValueLike]) -> Value:
     return Cat(parts)
 
 
-class Route(wiring.Component):
+class Route(WithParameters, WithChannel, wiring.Component):
     """Queue of a packet, or the reason why the switch refuses it. Combinational.
 
     A packet goes to the queue of the output that `destination` names, a multicast to that of its group's bus (the
@@ -83,16 +84,6 @@ class Route(wiring.Component):
                 "reason": Out(4),
             }
         )
-
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Of the switch."""
-        return self._parameters
-
-    @property
-    def channel(self) -> Channel:
-        """On which the packet came."""
-        return self._channel
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -11,12 +11,13 @@ from ..core.checks import stream_in, stream_out
 from ..core.connect import connect
 from ..core.shared import Shared
 from ..link.flit import Flit
+from .parts import WithParameters
 from .plane import Plane
 from .reduction import ReductionUnit
 from .wide import allow_wide_modules
 
 
-class Switch(wiring.Component):
+class Switch(WithParameters, wiring.Component):
     """Passes packets between the ports of a domain, multicasts them to groups and adds contributions on their way.
 
     The head flit of each packet gets the number of its input as `source`. A packet goes to the port that is its
@@ -61,11 +62,6 @@ class Switch(wiring.Component):
                 **(units if parameters.reduces else {}),
             }
         )
-
-    @property
-    def parameters(self) -> SwitchParameters:
-        """Ports, queues, groups, buses, units."""
-        return self._parameters
 
     def elaborate(self, platform: object) -> Module:
         allow_wide_modules()

@@ -64,20 +64,38 @@ struct Ports {  // a set of ports
     }
 };
 
-struct Reduction {  // the contributions of one piece
+struct Reduction {  // the contributions of one piece, and the nodes of its tree that wait for their partner
     std::vector<std::vector<uint8_t>> slots;
+    std::vector<uint8_t> waits;  // by node and flit: 1 the partner is there, 2 as well and it is its level's last
     Flit head;
-    int arrived = 0;
+    int arrived = 0, flits = 0;
+};
+
+struct Token {  // a flit of a node of the tree; nodes are numbered from the root, 1, and those below n are 2 n, 2 n + 1
+    Reduction* piece = nullptr;
+    int node = 0, flit = 0;
+    bool last = false;  // of its level
+};
+
+struct Pair {  // two contributions, or the odd one at the end, whose flits are to be added
+    Reduction* piece;
+    int node;
+    bool last;
+    uint64_t from;  // the cycle in which the first flits can be read
 };
 
 struct Unit {  // the reduction unit of a port
+    static constexpr int kLoop = 5, kRead = 3;  // cycles through the adder; from the memory of slots to it
+
     std::deque<Flit> queue;
     std::map<std::tuple<int, int, int>, Reduction> pieces;
     std::vector<uint8_t>* filling = nullptr;  // of the packet that comes in
-    Reduction* current = nullptr;
     std::tuple<int, int, int> key;
+    std::deque<Pair> pairs;
+    int read = 0;                                   // flits read of the first of the pairs
+    Token fetched[kRead], added[kLoop];             // on their way
+    size_t held = 0;                                // places
     std::deque<std::pair<uint64_t, Flit>> results;  // the cycle from which each flit may leave
-    uint64_t free_at = 0;
 };
 
 class SwitchModel {
@@ -274,7 +292,9 @@ class SwitchModel {
             queue.pop_front();
             if (queue.empty()) on.wanting.remove(on.holder);
         } else {
-            units_[on.holder - kMost].results.pop_front();
+            Unit& unit = units_[on.holder - kMost];
+            if (ends) --unit.held;
+            unit.results.pop_front();
         }
         if (ends) {
             on.turn = on.holder;
@@ -305,22 +325,23 @@ class SwitchModel {
         return -1;
     }
 
-    // One flit of a contribution; with the last contribution of a piece its result, a flit every `ranks` cycles.
+    // One flit of a contribution, and a cycle of the adders.
     bool reduce(int port, uint64_t cycle) {
         Unit& unit = units_[port];
-        if (unit.queue.empty()) return false;
+        const bool adds = add(unit, cycle);
+        if (unit.queue.empty()) return adds;
         const Flit flit = unit.queue.front();
         unit.queue.pop_front();
         if (flit.head()) {
             unit.key = {flit.get(kGroup), flit.get(kEvent), flit.get(kSequence)};
-            if (!unit.pieces.count(unit.key) && unit.pieces.size() >= pieces_) {
+            if (!unit.pieces.count(unit.key) && ++unit.held > pieces_) {
                 throw std::runtime_error("unit " + std::to_string(port) + " has no place for a contribution");
             }
             Reduction& piece = unit.pieces[unit.key];
             piece.slots.resize(flit.get(kRanks));
             unit.filling = &piece.slots.at(flit.get(kSlot));
             if (!unit.filling->empty()) throw std::runtime_error("a contribution came twice");
-            if (!piece.arrived++) piece.head = flit;
+            if (!piece.arrived++) begin(piece, flit);
             unit.filling->assign(flit.bytes() + kHeaderBytes, flit.bytes() + kFlitBytes);
         } else {
             unit.filling->insert(unit.filling->end(), flit.bytes(), flit.bytes() + kFlitBytes);
@@ -328,11 +349,64 @@ class SwitchModel {
         if (!flit.last()) return true;
         ++reduced;
         Reduction& piece = unit.pieces[unit.key];
-        if (piece.arrived == static_cast<int>(piece.slots.size())) {
-            give(unit, piece, cycle);
-            unit.pieces.erase(unit.key);
+        const size_t slot = unit.filling - piece.slots.data(), ranks = piece.slots.size();
+        const bool alone = slot + 1 == ranks && slot % 2 == 0;
+        if (alone || piece.slots[slot ^ 1].size() == unit.filling->size()) {
+            const int node = (tree_nodes() + static_cast<int>(slot)) / 2;
+            unit.pairs.push_back({&piece, node, (slot | 1) + 1 >= ranks, cycle + 2});
         }
         return true;
+    }
+    // A number from which the slots are numbered as nodes of the tree.
+    int tree_nodes() const {
+        int nodes = 2;
+        while (nodes < ports_) nodes *= 2;
+        return nodes;
+    }
+    void begin(Reduction& piece, const Flit& head) const {
+        piece.head = head;
+        piece.flits = (head.get(kLength) + kHeaderBytes + kFlitBytes - 1) / kFlitBytes;
+        piece.waits.assign(tree_nodes() * piece.flits, 0);
+    }
+    // What comes from the adders meets its partner and goes there again, else flits of a pair of contributions do.
+    bool add(Unit& unit, uint64_t cycle) {
+        Token& token = unit.added[cycle % Unit::kLoop];
+        const bool was_busy = token.piece;
+        if (token.piece) meet(unit, token, cycle);
+        Token& next = unit.fetched[Unit::kRead - 1];
+        const bool was_fetched = next.piece;
+        if (!token.piece) std::swap(token, next);
+        if (next.piece) return true;
+        for (int stage = Unit::kRead - 1; stage > 0; --stage) unit.fetched[stage] = unit.fetched[stage - 1];
+        unit.fetched[0] = {};
+        if (unit.pairs.empty() || unit.pairs.front().from > cycle) return was_busy || was_fetched;
+        const Pair& pair = unit.pairs.front();
+        unit.fetched[0] = {pair.piece, pair.node, unit.read, pair.last};
+        if (++unit.read == pair.piece->flits) {
+            unit.read = 0;
+            unit.pairs.pop_front();
+        }
+        return true;
+    }
+    // The token becomes what goes to the adders, if anything does.
+    void meet(Unit& unit, Token& token, uint64_t cycle) {
+        Reduction& piece = *token.piece;
+        const auto first = [](int node) { return (node & (node - 1)) == 0; };  // of its level
+        while (token.last && !first(token.node) && token.node % 2 == 0) token.node /= 2;
+        if (token.last && first(token.node)) {
+            if (token.flit + 1 == piece.flits) give(unit, piece, cycle);
+            token.piece = nullptr;
+            return;
+        }
+        token.node /= 2;
+        uint8_t& waits = piece.waits[token.node * piece.flits + token.flit];
+        if (waits) {
+            token.last |= waits == 2;
+            waits = 0;
+        } else {
+            waits = token.last ? 2 : 1;
+            token.piece = nullptr;
+        }
     }
     void give(Unit& unit, const Reduction& piece, uint64_t cycle) {
         std::vector<const uint8_t*> slots;
@@ -352,19 +426,17 @@ class SwitchModel {
         flit.set(kDestination, piece.head.get(kGroup));
         flit.set(kSlot, piece.head.get(kImmediate) & 0xff);
         size_t at = 0, bytes = kHeaderBytes;
-        const uint64_t ranks = piece.slots.size();
-        unit.free_at = std::max(unit.free_at, cycle + kSumLatency);
         while (at < result.size()) {
             const bool head = at == 0;
             bytes = head ? kHeaderBytes : kFlitBytes;
             std::memcpy(flit.bytes() + (head ? kHeaderBytes : 0), &result[at], bytes);
             at += bytes;
             flit.mark(head, at >= result.size());
-            unit.free_at += ranks;
-            unit.results.push_back({unit.free_at, flit});
+            unit.results.push_back({cycle + kSendLatency, flit});
         }
+        unit.pieces.erase({piece.head.get(kGroup), piece.head.get(kEvent), piece.head.get(kSequence)});
     }
-    static constexpr int kSumLatency = 24;
+    static constexpr int kSendLatency = 3;  // from the adder to the bus
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ from formal.run import PROOFS, environment, run
 from hdl.hbm import pool
 from hdl.hbm.age import AgeOrder
 from hdl.hbm.order import InOrder
-from hdl.hbm.select import RoundRobin, lowest
+from hdl.hbm.select import lowest
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("pysat") is None or shutil.which("yowasp-sby", path=environment()["PATH"]) is None,
@@ -32,17 +32,9 @@ def by_place(self, platform):
     return m
 
 
-def no_turn(self, platform):
-    """Instead of requests in turn: the lowest one."""
-    m = Module()
-    m.d.comb += self.picked.eq(lowest(self.requests))
-    return m
-
-
 #: proof -> what is replaced, and by what
 BUGS = {
     "hbm-age": (AgeOrder, "elaborate", by_place),
-    "hbm-turn": (RoundRobin, "elaborate", no_turn),
     "hbm-order": (InOrder, "_chain", no_chain),
     "hbm-pool": (pool, "lowest", lambda bits: Const(1, len(bits))),  # always the same place
 }

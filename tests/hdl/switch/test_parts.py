@@ -188,7 +188,7 @@ def test_places(seed):
             key, kind, slot = random.randrange(5), random.choice([1, 1, 1, 2]), random.randrange(4)
             ctx.set(dut.piece, {"group": 1, "event": key, "kind": kind, "ranks": 1 + key % 4})
             ctx.set(dut.slot, 1 << slot)
-            found = ctx.get(dut.found)
+            found, before = ctx.get(dut.found), {place: piece["kind"] for place, piece in held.items()}
             known = [place for place, piece in held.items() if piece["key"] == key]
             free = [place for place in range(3) if place not in held]
             place = known[0] if known else free[0] if free else None
@@ -206,9 +206,8 @@ def test_places(seed):
                 ctx.set(dut.leave, not enters)
                 held.setdefault(place, {"key": key, "kind": kind, "slots": 0})
                 held[place]["slots"] |= enters << slot
-                assert ctx.get(dut.content.kind) == held[place]["kind"]
-                if enters:
-                    assert ctx.get(dut.is_full) == (held[place]["slots"] == (2 << key % 4) - 1)
+                assert ctx.get(dut.has_partner) == (held[place]["slots"] >> (slot ^ 1) & 1)
+                assert ctx.get(dut.is_alone) == (slot % 2 == 0 and slot == key % 4)
                 if not held[place]["slots"]:
                     del held[place]
             if held and random.random() < 0.2:
@@ -219,6 +218,10 @@ def test_places(seed):
                 else:
                     released = 0
             ctx.set(dut.released, released)
+            for asked, told in zip(dut.asked, dut.told, strict=True):
+                here = random.choice(sorted(before)) if before else 0
+                ctx.set(asked, here)
+                assert not before or ctx.get(told.kind) == before[here]
             await ctx.tick()
             for name in ("take", "enter", "leave", "released"):
                 ctx.set(getattr(dut, name), 0)
