@@ -1,5 +1,7 @@
 """Properties of the switch's control, for all inputs."""
 
+from typing import Any
+
 from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -22,8 +24,8 @@ def _begin(proof: wiring.Component) -> Module:
     return m
 
 
-def _is_one_or_none(bits: Value) -> Value:
-    return ~(bits & (bits - 1)).any()
+def _is_one_or_none(bits: Value) -> Any:
+    return (bits & (bits - 1)) == 0
 
 
 class TurnsProof(wiring.Component):

@@ -4,6 +4,7 @@
 
 import random as python_random
 from collections import deque
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,8 +63,9 @@ def test_who_meets_whom(seed):
         return deque(rows)
 
     async def bench(ctx):
-        held, looked = {}, 0
-        adders = deque([None] * TreeLane.latency)
+        held: dict[int, Any] = {}
+        looked = 0
+        adders: deque[Any] = deque([None] * TreeLane.latency)
         for ranks in [1, 2, 3, 5, 7, 9, 17, 33, 63, 64, 65, 71, 72, *random.sample(range(4, 73), 4)]:
             sizes = (ranks, random.randrange(1, 73))
             queues = [work(place, size) for place, size in enumerate(sizes)]
@@ -71,7 +73,8 @@ def test_who_meets_whom(seed):
             wanted.append(expected)
             came = []
             # a pair's flits follow each other, as those of a job do
-            current, offered = [], None
+            current: list[Any] = []
+            offered: Any = None
             for _ in range(2000):
                 if offered is None and ctx.get(dut.cleared) and random.random() < 0.8:
                     if not current and any(queues):
