@@ -4,11 +4,13 @@ Ref: OCP Microscaling Formats (MX) Specification v1.0, sections 5.1 and 5.3.
 """
 
 from amaranth import *
+from amaranth.hdl import ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from mtia.formats import ELEMENTS, Element, Scale
 
+from ..core.arith import delay
 from ..formats.code import FormatCode
 from ..formats.element import Choice, DecodedElement, ElementRules, top_exponent
 from .shape import LANES, SliceShape, assign
@@ -102,7 +104,8 @@ class DecodeGeneral(wiring.Component):
     row:          the decoded row; `scale.nan` is set for a NaN element too
     nan:          what makes the row NaN: its elements, one bit a lane, and on top its scale
 
-    Latency: 0 (combinational).
+    Latency: 0 (combinational); deep 1 (`EngineParameters.deep`): there what the format selects, which
+    every lane waits for, comes from a register. Throughput: one row a cycle.
     """
 
     def __init__(self, *, shape: SliceShape, bits: int):
@@ -122,17 +125,17 @@ class DecodeGeneral(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.scale = scale = DecodeScale(shape=self.shape)
-        m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
-        selected = self._select(m)
-        wide = self._is_wide(m)
-        rules = ElementRules(m, self._choices(0), selected, name="rules")
+        late = {name: self._late(m, getattr(self, name), name) for name in ("format", "code", "codes", "dense")}
+        m.d.comb += [scale.format.eq(late["format"]), scale.code.eq(late["code"])]
+        selected, wide = self._late(m, self._select(m), "selected"), self._is_wide(m)
+        rules = ElementRules(m, self._choices(0, late), selected, name="rules")
         flags: dict[str, list[Value]] = {"sign": [], "inf": [], "nan": [], "zero": []}
         for lane in range(LANES):
             half, odd = divmod(lane, 2)
             side = "odd" if odd else "even"
             significand = getattr(self.row, f"{side}_significand")[half]
             exponent = getattr(self.row, f"{side}_exponent")[half]
-            choices = self._choices(lane)
+            choices = self._choices(lane, late)
             number = DecodedElement(m, choices, selected, rules=rules, width=len(significand), name=f"lane_{lane}")
             m.d.comb += significand.eq(number.significand)
             m.d.comb += exponent.eq(
@@ -159,7 +162,7 @@ class DecodeGeneral(wiring.Component):
                 m.d.comb += selected.eq(len(elements) + 1)
         return selected
 
-    def _is_wide(self, m: Module) -> Signal | None:
+    def _is_wide(self, m: Module) -> Value | None:
         """Whether the format has wide elements; None if none of the engine's has."""
         if not self.shape.wide:
             return None
@@ -168,9 +171,13 @@ class DecodeGeneral(wiring.Component):
             for row in self.shape.formats:
                 with m.Case(FormatCode[row.name]):
                     m.d.comb += wide.eq(row.is_wide)
-        return wide
+        return self._late(m, wide, "is_wide")
 
-    def _choices(self, lane: int) -> list[Choice]:
+    def _late(self, m: Module, value: ValueLike, name: str) -> Value:
+        """The value; deep a cycle later."""
+        return delay(m, value, int(self.shape.parameters.deep), name=name)
+
+    def _choices(self, lane: int, late: dict[str, Value]) -> list[Choice]:
         """The elements that a lane takes, with its code and the values of `_select` that mean them."""
         elements = self.shape.narrow + self.shape.wide
         choices = []
@@ -178,14 +185,14 @@ class DecodeGeneral(wiring.Component):
             cases = [elements.index(element)]
             if self.shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES:
                 cases.append(len(elements))
-            choices.append(Choice(element=element, code=self._code(lane, element), cases=cases))
+            choices.append(Choice(element=element, code=self._code(lane, element, late), cases=cases))
         return choices
 
-    def _code(self, lane: int, element: Element) -> Value:
+    def _code(self, lane: int, element: Element, late: dict[str, Value]) -> Value:
         """The lane's code of an element, wherever the row has it."""
         if element.width > 8:
-            return self.codes[element.width * (lane // 2) :][: element.width]
-        code = self.codes[8 * lane :][: element.width]
+            return late["codes"][element.width * (lane // 2) :][: element.width]
+        code = late["codes"][8 * lane :][: element.width]
         if element.name == "E2M1" and self.shape.rows > 1:
-            return Mux(self.dense, self.codes[4 * lane :][:4], code)
+            return Mux(late["dense"], late["codes"][4 * lane :][:4], code)
         return code

@@ -51,13 +51,14 @@ class GroupSum(wiring.Component):
     def latency_of(shape: SliceShape) -> int:
         """`latency` for a shape; the search for the largest exponent costs a cycle."""
         window = 1 if shape.wide else 0
-        return Products.latency + window + Align.latency + SignedSum.latency_of(far=shape.far)
+        total = SignedSum.latency_of(far=shape.far, deep=shape.parameters.deep)
+        return Products.latency + window + Align.latency + total
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.products = products = Products(shape=self.shape)
         m.submodules.align = align = Align(shape=self.shape)
-        m.submodules.sum = total = SignedSum(near=self.shape.near, far=self.shape.far)
+        m.submodules.sum = total = SignedSum(near=self.shape.near, far=self.shape.far, deep=self.shape.parameters.deep)
         wait = 1 if self.shape.wide else 0
         exponent = Signal(EXPONENT, reset_less=True)
         m.d.comb += assign(products.stationary, self.stationary) + assign(products.streamed, self.streamed)

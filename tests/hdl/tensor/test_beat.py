@@ -23,9 +23,16 @@ ENGINES = {
         units=1, slices=1, depth=2, dense_rows=1, formats=("MXFP8_E4M3", "MXFP4", "NVFP4"), mixed=True
     ),
 }
-SHAPE = SliceShape(
-    EngineParameters(units=1, slices=1, depth=2, dense_rows=3, formats=("MXFP8_E4M3", "MXFP4", "NVFP4"), mixed=True)
-)
+FORMATS_OF_SHAPE = ("MXFP8_E4M3", "MXFP4", "NVFP4")
+
+
+def shape_of(*, deep=False):
+    return SliceShape(
+        EngineParameters(units=1, slices=1, depth=2, dense_rows=3, formats=FORMATS_OF_SHAPE, mixed=True, deep=deep)
+    )
+
+
+SHAPE = shape_of()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -51,7 +58,7 @@ def beat_vectors(seed, count=60):
     generator = random.Random(seed)
     return [
         (
-            FormatCode[generator.choice(["MXFP8_E4M3", "MXFP4", "NVFP4"])].value,
+            FormatCode[generator.choice(FORMATS_OF_SHAPE)].value,
             generator.getrandbits(1),
             generator.getrandbits(SHAPE.streamed_bits),
             *(generator.getrandbits(8) for _ in range(SHAPE.rows)),
@@ -60,12 +67,15 @@ def beat_vectors(seed, count=60):
     ]
 
 
-def test_a_beat_a_cycle_later(seed):
-    """Row 0 as the general lanes decode it, the others as dense rows, each with its own scale."""
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_beat_a_cycle_later(deep, seed):
+    """Row 0 as the general lanes decode it, the others as dense rows, each with its own scale; deep a cycle more."""
     vectors = beat_vectors(seed)
-    dut = DecodeBeat(shape=SHAPE)
+    dut = DecodeBeat(shape=shape_of(deep=deep))
+    latency = DecodeBeat.latency_of(deep=deep)
+    assert latency == 1 + deep
     scales = [dut.scales[row] for row in range(SHAPE.rows)]
-    results = run(dut, [dut.format, dut.dense, dut.codes, *scales], signals(dut.row), vectors, latency=1)
+    results = run(dut, [dut.format, dut.dense, dut.codes, *scales], signals(dut.row), vectors, latency=latency)
     general = DecodeGeneral(shape=SHAPE, bits=SHAPE.streamed_bits)
     expected = run(
         general,
@@ -83,30 +93,31 @@ def test_a_beat_a_cycle_later(seed):
     assert results == expected
 
 
-def test_a_refused_beat_is_nan(seed):
-    dut = DecodeBeat(shape=SHAPE)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_refused_beat_is_nan(deep, seed):
+    dut = DecodeBeat(shape=shape_of(deep=deep))
     vectors = [(*vector, refuse) for vector in beat_vectors(seed, 20) for refuse in (1, 0)]
     scales = [dut.scales[row] for row in range(SHAPE.rows)]
     ports = [dut.format, dut.dense, dut.codes, *scales, dut.refuse]
-    results = run(dut, ports, [dut.row.general.scale.nan], vectors, latency=1)
+    results = run(dut, ports, [dut.row.general.scale.nan], vectors, latency=1 + deep)
     assert all(nan for (nan,) in results[::2])
     assert not all(nan for (nan,) in results[1::2])
 
 
-def test_a_stationary_row(seed):
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_stationary_row(deep, seed):
     """Decoded for the general lanes, and as E2M1 from the low half of every byte."""
     generator = random.Random(seed)
-    names = ["MXFP8_E4M3", "MXFP4", "NVFP4"]
     vectors = [
         (
-            FormatCode[generator.choice(names)].value,
+            FormatCode[generator.choice(FORMATS_OF_SHAPE)].value,
             generator.getrandbits(SHAPE.stationary_bits),
             generator.getrandbits(8),
         )
         for _ in range(60)
     ]
-    dut = DecodeRow(shape=SHAPE)
-    results = run(dut, [dut.format, dut.codes, dut.scale], signals(dut.row), vectors)
+    dut = DecodeRow(shape=shape_of(deep=deep))
+    results = run(dut, [dut.format, dut.codes, dut.scale], signals(dut.row), vectors, latency=int(deep))
     general = DecodeGeneral(shape=SHAPE, bits=SHAPE.stationary_bits)
     dense = DecodeDense(shape=SHAPE)
     low = [
