@@ -25,9 +25,13 @@ DEPTH = 32
 _OPERANDS = ("a_codes", "b_codes", "a_scale", "b_scale")
 
 
-def parameters_of_unit(formats: tuple[str, ...], *, mixed: bool = False, dense_rows: int = 1) -> EngineParameters:
+def parameters_of_unit(
+    formats: tuple[str, ...], *, mixed: bool = False, dense_rows: int = 1, cells: str = "generic"
+) -> EngineParameters:
     """One unit of one slice, which takes 32 products a cycle (and 32 for each further dense row)."""
-    return EngineParameters(units=1, slices=1, depth=DEPTH, dense_rows=dense_rows, formats=formats, mixed=mixed)
+    return EngineParameters(
+        units=1, slices=1, depth=DEPTH, dense_rows=dense_rows, formats=formats, mixed=mixed, cells=cells
+    )
 
 
 def _register(m: Module, value: ValueLike, name: str) -> Value:

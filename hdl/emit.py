@@ -15,6 +15,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import stream, wiring
 
+from .core.carry import MODEL
 from .core.parameters import describe, parameters_of, type_name
 from .core.shapes import describe_shape
 from .core.shared import Lowered, Shared, SharedLibrary, flat_ports, paused_gc
@@ -82,7 +83,7 @@ def emit(component: wiring.Component, *, name: str, check_shared: bool = False) 
     The text depends on the component and the tool versions alone: not on the machine, the folder or the hash seed,
     and it names no source file. Components inside :class:`hdl.core.shared.Shared` are emitted once each. Top ports
     are named ``member__submember__index``, each clock domain adds ``clk`` and ``rst`` (``sync``) or ``DOMAIN_clk``
-    and ``DOMAIN_rst``.
+    and ``DOMAIN_rst``. Where carry cells of an ECP5 are instantiated, their model for simulators comes last.
 
     ``check_shared`` also elaborates every repetition of a shared module and compares it with the first (slow).
 
@@ -99,6 +100,8 @@ def emit(component: wiring.Component, *, name: str, check_shared: bool = False) 
     with paused_gc():
         top = library.lower(component, name=name, is_top=True)
     verilog = _to_verilog("\n".join(lowered.text for lowered in (*(m.lowered for m in library.modules), top)))
+    if "CCU2C" in verilog:
+        verilog += MODEL
     return Emitted(
         name=name,
         verilog=verilog,

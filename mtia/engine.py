@@ -18,6 +18,9 @@ LIMITS: dict[str, tuple[int, int]] = {
     "window": (24, 64),
 }
 
+#: what an engine may be built of: nothing in particular, or carry cells of an ECP5 by name
+CELLS = ("generic", "ecp5")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineParameters:
@@ -33,6 +36,8 @@ class EngineParameters:
     exact_e5m2: whether group sums are wide enough for E5M2 with anything wider than E2M1
     deep:       registers in the middle of normalisations and additions too: a few cycles more
                 latency, the same bits, and the clock rates of FPGAs
+    cells:      of `CELLS`: "ecp5" instantiates carry cells where synthesis would spend more logic, for the
+                same bits; "generic" leaves all to synthesis
 
     Raises TypeError for a field of the wrong kind, ValueError for one out of its range in `LIMITS`
     and for an empty, unknown or repeated format.
@@ -47,6 +52,7 @@ class EngineParameters:
     window: int = 40
     exact_e5m2: bool = True
     deep: bool = False
+    cells: str = "generic"
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
@@ -58,6 +64,8 @@ class EngineParameters:
         for name in ("mixed", "exact_e5m2", "deep"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if self.cells not in CELLS:
+            raise ValueError(f"cells must be one of {', '.join(CELLS)}, not {self.cells!r}")
         if not isinstance(self.formats, tuple):
             raise TypeError(f"formats must be a tuple of names, not {self.formats!r}")
         if not self.formats:

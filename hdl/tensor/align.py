@@ -5,16 +5,18 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from ..core.arith import delay, maximum_tree
+from ..core.arith import delay, reduce_tree
 from .shape import LANES, SliceShape
 
 
 class WindowMaximum(wiring.Component):
-    """Largest exponent of the non-zero products of a wide format, and each product's distance below it.
+    """The largest product of a wide group, and how far below it each product of the even lanes lies.
 
-    exponents: sums of biased exponents of the even lanes
+    distances: sums of two distances (`hdl.formats.element.DecodedElement`), one an even lane
     zero:      one bit for each of these lanes
-    largest:   the largest sum (0 if every product is zero)
+    wide:      the formats are wide: the path begins at the largest product that is not zero; at
+               distance 0 otherwise
+    top:       the distance at which the path begins (of a wide group of zeros, any)
     amount:    how far each product is to be shifted; `window` or more shifts it out
 
     Latency: 0 (combinational).
@@ -25,9 +27,10 @@ class WindowMaximum(wiring.Component):
         self.shape = shape
         super().__init__(
             {
-                "exponents": In(shape.even_exponent + 1).array(half),
+                "distances": In(shape.even_exponent + 1).array(half),
                 "zero": In(half),
-                "largest": Out(shape.even_exponent + 1),
+                "wide": In(1),
+                "top": Out(shape.even_exponent + 1),
                 "amount": Out(shape.even_exponent + 1).array(half),
             }
         )
@@ -36,11 +39,10 @@ class WindowMaximum(wiring.Component):
         m = Module()
         candidates = []
         for lane in range(LANES // 2):
-            candidate = Signal(len(self.largest), name=f"candidate_{lane}")
-            m.d.comb += candidate.eq(Mux(self.zero[lane], 0, self.exponents[lane]))
-            m.d.comb += self.amount[lane].eq(self.largest - self.exponents[lane])
-            candidates.append(candidate)
-        m.d.comb += self.largest.eq(maximum_tree(m, candidates, name="maximum"))
+            candidates.append(Cat(self.distances[lane], self.zero[lane]))
+            m.d.comb += self.amount[lane].eq(self.distances[lane] - self.top)
+        least = reduce_tree(m, candidates, lambda a, b: Mux(a > b, b, a), name="least")
+        m.d.comb += self.top.eq(Mux(self.wide, least[:-1], 0))
         return m
 
 

@@ -3,20 +3,23 @@
 Ref: OCP Microscaling Formats (MX) Specification v1.0, sections 5.1 and 5.3.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth import *
-from amaranth.hdl import ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from mtia.formats import ELEMENTS, Element, Scale
+from mtia import formats as number_formats
+from mtia.formats import ELEMENTS, Scale
 
 from ..core.arith import delay
+from ..core.carry import Chains
 from ..formats.code import FormatCode
-from ..formats.element import Choice, DecodedElement, ElementRules, top_exponent
+from ..formats.element import DecodedElement
+from ..formats.gated import GatedElement
+from .lanes import NVFP4_LANES, GatedLanes, SelectedLanes
 from .shape import LANES, SliceShape, assign
-
-#: lanes of an NVFP4 group
-NVFP4_LANES = 16
 
 
 class DecodeScale(wiring.Component):
@@ -24,32 +27,38 @@ class DecodeScale(wiring.Component):
 
     format: which format the block has; formats without scales count as scale 1
     code:   the scale
-    scale:  exponent + 127 + top exponent of the format's elements
+    scale:  exponent + 127 + `SliceShape.top_exponent` of the format's elements
+
+    formats: those it must know, all of the shape's unless told
 
     Latency: 0 (combinational).
     """
 
-    def __init__(self, *, shape: SliceShape):
+    def __init__(self, *, shape: SliceShape, formats: Sequence[number_formats.Format] | None = None):
         self.shape = shape
+        self.formats = shape.formats if formats is None else list(formats)
         super().__init__({"format": In(FormatCode), "code": In(8), "scale": Out(shape.scale_signature)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        normal = self.code[3:7].any()
+        base, offset = Signal(8), Signal(len(self.scale.exponent))
+        normal = Signal()
+        m.d.comb += [normal.eq(self.code[3:7].any()), self.scale.exponent.eq(base + offset)]
         with m.Switch(self.format):
-            for row in self.shape.formats:
-                top = top_exponent(row.element)
+            for row in self.formats:
+                top = self.shape.top_exponent(row.element)
                 with m.Case(FormatCode[row.name]):
                     if row.scale is Scale.E8M0:
-                        m.d.comb += self.scale.exponent.eq(self.code + top)
-                        m.d.comb += self.scale.nan.eq(self.code.all())
+                        m.d.comb += [base.eq(self.code), offset.eq(top), self.scale.nan.eq(self.code.all())]
                     elif row.scale is Scale.E4M3:
-                        bias = ELEMENTS["E4M3"].bias
-                        m.d.comb += self.scale.exponent.eq((self.code[3:7] | ~normal) + (127 - bias + top))
-                        m.d.comb += self.scale.nan.eq(self.code[:7].all())
-                        m.d.comb += self.scale.significand.eq(Cat(self.code[:3], normal))
+                        m.d.comb += [
+                            base.eq(self.code[3:7] | ~normal),
+                            offset.eq(127 - ELEMENTS["E4M3"].bias + top),
+                            self.scale.nan.eq(self.code[:7].all()),
+                            self.scale.significand.eq(Cat(self.code[:3], normal)),
+                        ]
                     else:
-                        m.d.comb += self.scale.exponent.eq(127 + top)
+                        m.d.comb += offset.eq(127 + top)
         return m
 
 
@@ -76,7 +85,8 @@ class DecodeDense(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.scale = scale = DecodeScale(shape=self.shape)
+        e2m1 = [row for row in self.shape.formats if row.element.name == "E2M1"]
+        m.submodules.scale = scale = DecodeScale(shape=self.shape, formats=e2m1)
         m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
         m.d.comb += assign(self.row.scale, scale.scale)
         halved = Signal()
@@ -85,11 +95,10 @@ class DecodeDense(wiring.Component):
         signs = []
         for lane in range(LANES):
             code = self.codes[4 * lane :][:4]
-            mantissa, field = code[0], code[1:3]
-            unused = halved if lane >= NVFP4_LANES else 0
+            unused = halved if lane >= NVFP4_LANES else Const(0, 1)
             signs.append(code[3])
-            m.d.comb += self.row.significand[lane].eq(Mux(unused, 0, Cat(mantissa, field.any())))
-            m.d.comb += self.row.shift[lane].eq(Cat(field == 2, field == 3))
+            normal = Mux(code[1], Cat(Const(0, 2), code[0], 1), Cat(Const(0, 1), code[0], 1))
+            m.d.comb += self.row.magnitude[lane].eq(Mux(unused, 0, Mux(code[2], normal, code[:2])))
         m.d.comb += self.row.sign.eq(Cat(signs))
         return m
 
@@ -125,22 +134,15 @@ class DecodeGeneral(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.scale = scale = DecodeScale(shape=self.shape)
-        late = {name: self._late(m, getattr(self, name), name) for name in ("format", "code", "codes", "dense")}
-        m.d.comb += [scale.format.eq(late["format"]), scale.code.eq(late["code"])]
-        selected, wide = self._late(m, self._select(m), "selected"), self._is_wide(m)
-        rules = ElementRules(m, self._choices(0, late), selected, name="rules")
+        for name in ("format", "code"):
+            late = delay(m, getattr(self, name), int(self.shape.parameters.deep), name=name)
+            m.d.comb += getattr(scale, name).eq(late)
         flags: dict[str, list[Value]] = {"sign": [], "inf": [], "nan": [], "zero": []}
-        for lane in range(LANES):
+        for lane, number in enumerate(self._numbers(m, platform)):
             half, odd = divmod(lane, 2)
             side = "odd" if odd else "even"
-            significand = getattr(self.row, f"{side}_significand")[half]
-            exponent = getattr(self.row, f"{side}_exponent")[half]
-            choices = self._choices(lane, late)
-            number = DecodedElement(m, choices, selected, rules=rules, width=len(significand), name=f"lane_{lane}")
-            m.d.comb += significand.eq(number.significand)
-            m.d.comb += exponent.eq(
-                Mux(wide, number.biased, number.distance) if wide is not None and not odd else number.distance
-            )
+            m.d.comb += getattr(self.row, f"{side}_significand")[half].eq(number.significand)
+            m.d.comb += getattr(self.row, f"{side}_exponent")[half].eq(number.distance)
             zero = Signal(name=f"zero_{lane}")
             m.d.comb += zero.eq(number.significand == 0)
             for name, signal in (("sign", number.sign), ("inf", number.inf), ("nan", number.nan), ("zero", zero)):
@@ -150,49 +152,9 @@ class DecodeGeneral(wiring.Component):
         m.d.comb += [self.nan.eq(Cat(flags["nan"], scale.scale.nan)), self.row.scale.nan.eq(self.nan.any())]
         return m
 
-    def _select(self, m: Module) -> Signal:
-        """Index of the element, one more for NVFP4, whose upper lanes are not used."""
-        elements = self.shape.narrow + self.shape.wide
-        selected = Signal(range(len(elements) + 2))
-        with m.Switch(self.format):
-            for row in self.shape.formats:
-                with m.Case(FormatCode[row.name]):
-                    m.d.comb += selected.eq(len(elements) if row.name == "NVFP4" else elements.index(row.element))
-            with m.Default():
-                m.d.comb += selected.eq(len(elements) + 1)
-        return selected
-
-    def _is_wide(self, m: Module) -> Value | None:
-        """Whether the format has wide elements; None if none of the engine's has."""
-        if not self.shape.wide:
-            return None
-        wide = Signal(name="is_wide")
-        with m.Switch(self.format):
-            for row in self.shape.formats:
-                with m.Case(FormatCode[row.name]):
-                    m.d.comb += wide.eq(row.is_wide)
-        return self._late(m, wide, "is_wide")
-
-    def _late(self, m: Module, value: ValueLike, name: str) -> Value:
-        """The value; deep a cycle later."""
-        return delay(m, value, int(self.shape.parameters.deep), name=name)
-
-    def _choices(self, lane: int, late: dict[str, Value]) -> list[Choice]:
-        """The elements that a lane takes, with its code and the values of `_select` that mean them."""
-        elements = self.shape.narrow + self.shape.wide
-        choices = []
-        for element in self.shape.narrow + (self.shape.wide if lane % 2 == 0 else []):
-            cases = [elements.index(element)]
-            if self.shape.has_nvfp4 and element.name == "E2M1" and lane < NVFP4_LANES:
-                cases.append(len(elements))
-            choices.append(Choice(element=element, code=self._code(lane, element, late), cases=cases))
-        return choices
-
-    def _code(self, lane: int, element: Element, late: dict[str, Value]) -> Value:
-        """The lane's code of an element, wherever the row has it."""
-        if element.width > 8:
-            return late["codes"][element.width * (lane // 2) :][: element.width]
-        code = late["codes"][8 * lane :][: element.width]
-        if element.name == "E2M1" and self.shape.rows > 1:
-            return Mux(late["dense"], late["codes"][4 * lane :][:4], code)
-        return code
+    def _numbers(self, m: Module, platform: object) -> Sequence[DecodedElement | GatedElement]:
+        """The elements of all lanes."""
+        row: dict[str, Any] = {"format": self.format, "dense": self.dense, "codes": self.codes}
+        if self.shape.parameters.cells == "generic":
+            return SelectedLanes(m, shape=self.shape, **row).decode()
+        return GatedLanes(m, shape=self.shape, **row).decode(Chains(m, platform))

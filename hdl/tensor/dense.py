@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
+from ..core.carry import Chains, multiply
+from .carry_sum import CarryTree, magnitude
 from .shape import EXPONENT, LANES, SliceShape
 from .signed_sum import SignedSum
 
@@ -16,7 +18,8 @@ class DenseSum(wiring.Component):
     """Sum of the products of one group of E2M1 elements.
 
     stationary, streamed: decoded rows (`SliceShape.dense_signature`)
-    negative, magnitude: the sum; its top bit has the weight 2**(exponent - 248), as in `GroupSum`
+    negative, magnitude: the sum; its top bit has the weight 2**(exponent - 248), as in `GroupSum`; the sign of a
+                zero means nothing
     exponent:   sum of both blocks' biased exponents
     nan:        a block's scale is NaN
 
@@ -41,27 +44,33 @@ class DenseSum(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sum = total = SignedSum(near=PRODUCT, far=0)
         sign = Signal(LANES)
-        signs = Signal(LANES, reset_less=True)
-        exponent = Signal(EXPONENT, reset_less=True)
-        nan = Signal(reset_less=True)
         m.d.comb += sign.eq(self.stationary.sign ^ self.streamed.sign)
-        for lane in range(LANES):
-            significand, shift = Signal(4, name=f"significand_{lane}"), Signal(3, name=f"shift_{lane}")
-            product = Signal(PRODUCT, name=f"product_{lane}")
-            m.d.comb += [
-                significand.eq(self.stationary.significand[lane] * self.streamed.significand[lane]),
-                shift.eq(self.stationary.shift[lane] + self.streamed.shift[lane]),
-                product.eq(significand << shift),
+        signs = delay(m, sign, 1, name="signs")
+        pairs = list(zip(self.stationary.magnitude, self.streamed.magnitude, strict=True))
+        if self.shape.parameters.cells == "generic":
+            terms = [
+                delay(m, (a * b) ^ sign[lane].replicate(PRODUCT), 1, name=f"term_{lane}")
+                for lane, (a, b) in enumerate(pairs)
             ]
-            term = delay(m, product ^ sign[lane].replicate(PRODUCT), 1, name=f"term_{lane}")
-            m.d.comb += total.terms_near[lane].eq(term)
-        m.d.sync += signs.eq(sign)
-        m.d.sync += exponent.eq(self.stationary.scale.exponent + self.streamed.scale.exponent)
-        m.d.sync += nan.eq(self.stationary.scale.nan | self.streamed.scale.nan)
-        m.d.comb += total.sign.eq(signs)
-        m.d.comb += [self.negative.eq(total.negative), self.magnitude.eq(total.magnitude)]
-        m.d.comb += self.exponent.eq(delay(m, exponent, total.latency, name="exponent"))
-        m.d.comb += self.nan.eq(delay(m, nan, total.latency, name="nan"))
+            m.submodules.sum = total = SignedSum(near=PRODUCT, far=0)
+            m.d.comb += [total.sign.eq(signs), Cat(total.terms_near).eq(Cat(terms))]
+            m.d.comb += [self.negative.eq(total.negative), self.magnitude.eq(total.magnitude)]
+        else:
+            self._on_carry_cells(m, Chains(m, platform), pairs, list(signs))
+        exponent = self.stationary.scale.exponent + self.streamed.scale.exponent
+        nan = self.stationary.scale.nan | self.streamed.scale.nan
+        m.d.comb += self.exponent.eq(delay(m, exponent, self.latency, name="exponent"))
+        m.d.comb += self.nan.eq(delay(m, nan, self.latency, name="nan"))
         return m
+
+    def _on_carry_cells(self, m: Module, chains: Chains, pairs: list[tuple[Value, Value]], signs: list[Value]) -> None:
+        """Products and sum on the carry cells of an ECP5."""
+        products = [multiply(chains, a, b, name=f"product_{lane}") for lane, (a, b) in enumerate(pairs)]
+        terms = [delay(m, product, 1, name=f"term_{lane}") for lane, product in enumerate(products)]
+        tree = CarryTree(m, chains, terms, signs, registered=(2, 5), name="sum")
+        # of 32 products of two magnitudes up to 12
+        total = delay(m, tree.total[: len(self.magnitude) + 1], 1, name="total")
+        negative, absolute = magnitude(chains, total, delay(m, tree.left, 1, name="left"), name="absolute")
+        m.d.comb += self.negative.eq(delay(m, negative, 1, name="negative"))
+        m.d.comb += self.magnitude.eq(delay(m, absolute, 1, name="magnitude"))

@@ -21,7 +21,8 @@ def group_latency(shape: SliceShape) -> int:
 
 
 def _to_float32(shape: SliceShape, width: int) -> ToFloat32:
-    return ToFloat32(width=width, significand=shape.has_nvfp4, deep=shape.parameters.deep)
+    parameters = shape.parameters
+    return ToFloat32(width=width, significand=shape.has_nvfp4, deep=parameters.deep, cells=parameters.cells)
 
 
 def _scale(m: Module, shape: SliceShape, group: wiring.Component, convert: ToFloat32) -> None:

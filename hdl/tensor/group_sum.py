@@ -1,14 +1,31 @@
 """Exact sum of the 32 (or 16) products of a group, for every format of an engine."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
 from .align import Align, WindowMaximum
+from .carry_sum import PlacedSum
 from .products import Products
 from .shape import EXPONENT, LANES, SliceShape, assign
 from .signed_sum import SignedSum
+
+#: bits from which on a path on carry cells is worth parts
+_PLACED = 40
+
+
+def _is_placed(shape: SliceShape) -> bool:
+    """Whether the sum of a shape is a `PlacedSum`: on carry cells, and of a path that is worth it."""
+    return shape.parameters.cells != "generic" and shape.width >= _PLACED
+
+
+def _latency_of_sum(shape: SliceShape) -> int:
+    if _is_placed(shape):
+        return PlacedSum.latency
+    return Align.latency + SignedSum.latency_of(far=shape.far, deep=shape.parameters.deep)
 
 
 class GroupSum(wiring.Component):
@@ -19,8 +36,9 @@ class GroupSum(wiring.Component):
 
     stationary, streamed: decoded rows
     wide:       the formats are wide (BF16, FP16, TF32)
-    negative, magnitude: the sum; its top bit has the weight 2**(exponent - 248)
-    exponent:   biased exponents of both blocks, or of the largest product
+    negative, magnitude: the sum; its top bit has the weight 2**(exponent - 248); the sign of a zero means nothing
+    exponent:   biased exponents of both blocks; of wide formats those of their largest numbers, less the distance
+                of the largest product
     nan, pos_inf, neg_inf: specials (`nan` also where both infinities meet)
 
     Latency: `latency` cycles. Throughput: one group a cycle.
@@ -51,50 +69,56 @@ class GroupSum(wiring.Component):
     def latency_of(shape: SliceShape) -> int:
         """`latency` for a shape; the search for the largest exponent costs a cycle."""
         window = 1 if shape.wide else 0
-        total = SignedSum.latency_of(far=shape.far, deep=shape.parameters.deep)
-        return Products.latency + window + Align.latency + total
+        return Products.latency + window + _latency_of_sum(shape)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.products = products = Products(shape=self.shape)
-        m.submodules.align = align = Align(shape=self.shape)
-        m.submodules.sum = total = SignedSum(near=self.shape.near, far=self.shape.far, deep=self.shape.parameters.deep)
+        place, total = self._sum(m)
         wait = 1 if self.shape.wide else 0
         exponent = Signal(EXPONENT, reset_less=True)
         m.d.comb += assign(products.stationary, self.stationary) + assign(products.streamed, self.streamed)
         m.d.sync += exponent.eq(self.stationary.scale.exponent + self.streamed.scale.exponent)
         for side in ("even", "odd"):
             for lane, product in enumerate(getattr(products, side)):
-                m.d.comb += getattr(align, side)[lane].eq(delay(m, product, wait, name=f"{side}_{lane}"))
-        m.d.comb += align.sign.eq(delay(m, products.sign, wait, name="sign"))
+                m.d.comb += getattr(place, side)[lane].eq(delay(m, product, wait, name=f"{side}_{lane}"))
+        m.d.comb += place.sign.eq(delay(m, products.sign, wait, name="sign"))
         wide = delay(m, self.wide, Products.latency, name="wide")
-        exponent = self._amounts(m, products, align, wide, exponent)
-        m.d.comb += align.wide.eq(delay(m, wide, wait, name="wide_align"))
-        m.d.comb += total.sign.eq(delay(m, align.sign, Align.latency, name="signs"))
-        m.d.comb += [term.eq(near) for term, near in zip(total.terms_near, align.near, strict=True)]
-        if self.shape.far:
-            m.d.comb += [term.eq(far) for term, far in zip(total.terms_far, align.far, strict=True)]
-        rest = Align.latency + total.latency
+        exponent = self._amounts(m, products, place, wide, exponent)
+        m.d.comb += place.wide.eq(delay(m, wide, wait, name="wide_align"))
+        rest = _latency_of_sum(self.shape)
         m.d.comb += [self.negative.eq(total.negative), self.magnitude.eq(total.magnitude)]
         m.d.comb += self.exponent.eq(delay(m, exponent, rest, name="exponent"))
         specials = Cat(products.nan | (products.pos_inf & products.neg_inf), products.pos_inf, products.neg_inf)
         m.d.comb += Cat(self.nan, self.pos_inf, self.neg_inf).eq(delay(m, specials, wait + rest, name="specials"))
         return m
 
-    def _amounts(self, m: Module, products: Products, align: Align, wide: Value, exponent: Value) -> Value:
-        """Shift amounts of all lanes, and the exponent of the sum, at the input of `align`."""
+    def _sum(self, m: Module) -> tuple[Any, Any]:
+        """What takes the products to their places, and what gives their sum."""
+        if _is_placed(self.shape):
+            m.submodules.sum = placed = PlacedSum(shape=self.shape)
+            return placed, placed
+        m.submodules.align = align = Align(shape=self.shape)
+        m.submodules.sum = total = SignedSum(near=self.shape.near, far=self.shape.far, deep=self.shape.parameters.deep)
+        m.d.comb += total.sign.eq(delay(m, align.sign, Align.latency, name="signs"))
+        m.d.comb += [term.eq(near) for term, near in zip(total.terms_near, align.near, strict=True)]
+        if self.shape.far:
+            m.d.comb += [term.eq(far) for term, far in zip(total.terms_far, align.far, strict=True)]
+        return align, total
+
+    def _amounts(self, m: Module, products: Products, place: Any, wide: Value, exponent: Value) -> Value:
+        """Shift amounts of all lanes at the input of `place`, and the exponent of the sum there."""
         lanes = range(LANES // 2)
         if not self.shape.wide:
-            m.d.comb += [align.even_amount[lane].eq(products.even_exponent[lane]) for lane in lanes]
-            m.d.comb += [align.odd_amount[lane].eq(products.odd_exponent[lane]) for lane in lanes]
+            m.d.comb += [place.even_amount[lane].eq(products.even_exponent[lane]) for lane in lanes]
+            m.d.comb += [place.odd_amount[lane].eq(products.odd_exponent[lane]) for lane in lanes]
             return exponent
-        m.submodules.maximum = maximum = WindowMaximum(shape=self.shape)
-        m.d.comb += maximum.zero.eq(products.zero[::2])
+        m.submodules.maximum = window = WindowMaximum(shape=self.shape)
+        m.d.comb += [window.zero.eq(products.zero[::2]), window.wide.eq(wide)]
         chosen = Signal(EXPONENT, reset_less=True)
-        m.d.sync += chosen.eq(Mux(wide, maximum.largest, exponent))
+        m.d.sync += chosen.eq(exponent - window.top)
         for lane in lanes:
-            exact, amount = products.even_exponent[lane], Mux(wide, maximum.amount[lane], products.even_exponent[lane])
-            m.d.comb += maximum.exponents[lane].eq(exact)
-            m.d.comb += align.even_amount[lane].eq(delay(m, amount, 1, name=f"even_amount_{lane}"))
-            m.d.comb += align.odd_amount[lane].eq(delay(m, products.odd_exponent[lane], 1, name=f"odd_amount_{lane}"))
+            m.d.comb += window.distances[lane].eq(products.even_exponent[lane])
+            m.d.comb += place.even_amount[lane].eq(delay(m, window.amount[lane], 1, name=f"even_amount_{lane}"))
+            m.d.comb += place.odd_amount[lane].eq(delay(m, products.odd_exponent[lane], 1, name=f"odd_amount_{lane}"))
         return chosen

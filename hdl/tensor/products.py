@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
+from ..core.carry import Chains, multiply
 from .shape import LANES, SliceShape
 
 
@@ -16,8 +17,7 @@ class Products(wiring.Component):
 
     stationary, streamed: decoded rows (`SliceShape.general_signature`)
     even, odd:    products, the top bit of the largest product at the top
-    even_exponent, odd_exponent: sums of the exponent fields: distances below the largest product
-                  (narrow formats) or the product's exponent + 254 (wide formats)
+    even_exponent, odd_exponent: sums of both distances (`hdl.formats.element.DecodedElement`)
     sign, zero:   one bit a lane
     nan, pos_inf, neg_inf: the group's value if it is decided by elements that are not numbers;
                   `nan` covers infinity times zero, not yet the meeting of both infinities
@@ -49,6 +49,7 @@ class Products(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        chains = Chains(m, platform)
         a, b = self.stationary, self.streamed
         sign = Signal(LANES)
         inf = Signal(LANES)
@@ -58,7 +59,8 @@ class Products(wiring.Component):
                 significands = [getattr(row, f"{side}_significand")[lane] for row in (a, b)]
                 exponents = [getattr(row, f"{side}_exponent")[lane] for row in (a, b)]
                 product, exponent = getattr(self, side)[lane], getattr(self, f"{side}_exponent")[lane]
-                m.d.comb += product.eq(delay(m, significands[0] * significands[1], 1, name=f"{side}_{lane}"))
+                exact = self._multiply(chains, *significands, name=f"{side}_{lane}")
+                m.d.comb += product.eq(delay(m, exact, 1, name=f"{side}_{lane}"))
                 m.d.comb += exponent.eq(delay(m, exponents[0] + exponents[1], 1, name=f"{side}_exponent_{lane}"))
         flags = {
             "sign": sign,
@@ -69,3 +71,9 @@ class Products(wiring.Component):
         }
         m.d.comb += [getattr(self, name).eq(delay(m, value, 1, name=name)) for name, value in flags.items()]
         return m
+
+    def _multiply(self, chains: Chains, a: Value, b: Value, *, name: str) -> Value:
+        """a * b, on the carry cells of the engine's FPGA if it names one."""
+        if self.shape.parameters.cells == "generic":
+            return a * b
+        return multiply(chains, a, b, name=name)

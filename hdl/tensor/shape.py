@@ -10,7 +10,8 @@ from amaranth.utils import bits_for
 from mtia.formats import FORMATS, Element, Format, Scale, Specials
 from mtia.generations import EngineParameters
 
-from ..formats.element import exponent_range
+from ..formats.element import exponent_range, top_exponent
+from ..formats.gated import field_exponent
 
 #: one-byte elements of a slice, which is also the group of the MX and FP8 formats
 LANES = 32
@@ -31,8 +32,9 @@ class SliceShape:
     narrow, wide:  elements of up to 8 bits, and of more
     even_bits, odd_bits:           significand bits of even and odd lanes
     even_exponent, odd_exponent:   exponent bits of even and odd lanes
-    width:         bits of an aligned product; exact for every narrow pair that the engine supports
+    width:         bits of the path, in which every product of a narrow pair that the engine supports lies exactly
     near, far:     `width` cut in two, so that no adder of the trees is longer than 41 bits
+    part_widths:   for `carry_sum.PlacedSum`
     rows:          streamed rows of a beat (1 when no pair is 4 bits wide)
     """
 
@@ -44,12 +46,12 @@ class SliceShape:
         self.narrow = self._elements(lambda element: element.width <= 8)
         self.wide = self._elements(lambda element: element.width > 8)
         narrow_bits = max((element.significand_bits for element in self.narrow), default=1)
-        distance = max((bits_for(exponent_range(element)) for element in self.narrow), default=1)
+        distance = max((bits_for(self.distance_range(element)) for element in self.narrow), default=1)
         self.even_bits = WIDE_SIGNIFICAND if self.wide else narrow_bits
         self.odd_bits = narrow_bits
         self.even_exponent = 8 if self.wide else distance
         self.odd_exponent = distance
-        exact = max((self.exact_bits(a, b) for a, b in self.pairs if not a.is_wide), default=0)
+        exact = max((self._path_bits(a, b) for a, b in self.pairs if not a.is_wide), default=0)
         self.width = max(exact, parameters.window if self.wide else 0)
         self.near = min(self.width, 36)
         self.far = self.width - self.near
@@ -70,10 +72,40 @@ class SliceShape:
         """Bits that hold every product of a pair, aligned to the largest."""
         return sum(row.element.significand_bits + exponent_range(row.element) for row in (a, b))
 
+    def top_exponent(self, element: Element) -> int:
+        """Exponent from which the lanes count an element's distance: on carry cells that of the largest field."""
+        return top_exponent(element) if self.parameters.cells == "generic" else field_exponent(element)
+
+    def distance_range(self, element: Element) -> int:
+        """How far the exponent of a number may lie below `top_exponent`."""
+        return exponent_range(element) + self.top_exponent(element) - top_exponent(element)
+
+    def _path_bits(self, a: Format, b: Format) -> int:
+        """Bits of the path that every product of a pair lies in."""
+        return sum(row.element.significand_bits + self.distance_range(row.element) for row in (a, b))
+
     @staticmethod
     def is_dense(a: Format, b: Format) -> bool:
         """Whether a pair runs several streamed rows a cycle: both elements are E2M1."""
         return a.element.name == b.element.name == "E2M1"
+
+    @property
+    def part_widths(self) -> list[int]:
+        """Bits of each part of `carry_sum.PART` shifts of the path, from the top: how far a product of it may reach."""
+        narrow = [
+            (
+                sum(self.distance_range(row.element) for row in (a, b)),
+                sum(row.element.significand_bits for row in (a, b)),
+            )
+            for a, b in self.pairs
+            if not a.is_wide
+        ]
+        widths: list[int] = []
+        for start in range(0, self.width, 32):
+            ends = [min(most, start + 31) + bits - start for most, bits in narrow if most >= start]
+            ends += [min(self.parameters.window - start, 31 + 2 * self.even_bits)] if self.wide else []
+            widths.append(max(ends, default=0))
+        return [width for width in widths if width > 0]
 
     @property
     def sum_width(self) -> int:
@@ -116,12 +148,11 @@ class SliceShape:
 
     @property
     def dense_signature(self) -> wiring.Signature:
-        """A decoded row of E2M1: signs, significands (0 to 3) and shifts (0 to 2); magnitudes in halves."""
+        """A decoded row of E2M1: signs and magnitudes in halves (0 to 12)."""
         return wiring.Signature(
             {
                 "sign": Out(LANES),
-                "significand": Out(2).array(LANES),
-                "shift": Out(2).array(LANES),
+                "magnitude": Out(4).array(LANES),
                 "scale": Out(self.scale_signature),
             }
         )

@@ -29,9 +29,9 @@ def engine(**changes: object) -> EngineParameters:
 class TestEngineParameters:
     def test_fields(self) -> None:
         """The contract with hdl and golden: exactly these."""
-        names = ["units", "slices", "depth", "dense_rows", "formats", "mixed", "window", "exact_e5m2", "deep"]
+        names = ["units", "slices", "depth", "dense_rows", "formats", "mixed", "window", "exact_e5m2", "deep", "cells"]
         assert [field.name for field in dataclasses.fields(EngineParameters)] == names
-        assert (engine().window, engine().exact_e5m2, engine().deep) == (40, True, False)
+        assert (engine().window, engine().exact_e5m2, engine().deep, engine().cells) == (40, True, False, "generic")
 
     @pytest.mark.parametrize(
         "name, low, high",
@@ -55,6 +55,11 @@ class TestEngineParameters:
     def test_kind_of_a_switch(self, name: str) -> None:
         with pytest.raises(TypeError, match=f"^{name} must be True or False, not 1$"):
             engine(**{name: 1})
+
+    @pytest.mark.parametrize("value", ["ice40", None, 5])
+    def test_unknown_cells(self, value: object) -> None:
+        with pytest.raises(ValueError, match=f"^cells must be one of generic, ecp5, not {value!r}$"):
+            engine(cells=value)
 
     @pytest.mark.parametrize("value", [["MXFP4"], "MXFP4", None])
     def test_kind_of_formats(self, value: object) -> None:

@@ -1,5 +1,6 @@
 """Operands of single groups and of products, what golden says of them, and engines that multiply them."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -10,6 +11,7 @@ from golden.formats import code_dtype
 from golden.mx import MXArray
 from golden.tensor import matmul
 from mtia import formats, generations
+from mtia.engine import CELLS
 from mtia.formats import Format, Scale
 from mtia.generations import EngineParameters
 from tb.tensor.gemm import GemmLane
@@ -17,6 +19,8 @@ from tests.golden.support import finite_codes
 
 #: every format there is, mixed operands, three dense rows: the engine of the 450 and the 500
 PARAMETERS = generations.get("mtia450").engine("sim")
+#: the same engine of each kind of cells
+BUILDS = {cells: dataclasses.replace(PARAMETERS, cells=cells) for cells in CELLS}
 #: scale code of 1
 UNIT_SCALE = {Scale.E8M0: 127, Scale.E4M3: 0x38, Scale.NONE: 0}
 _BLOCK = 32

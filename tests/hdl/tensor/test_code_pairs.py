@@ -9,7 +9,7 @@ from tb.tensor.blocks import group_lane, group_rows
 from tests.golden.support import assert_same_bits
 from tests.hdl.formats.support import values_of
 
-from .support import PARAMETERS, golden_sums, operand, single
+from .support import BUILDS, golden_sums, operand, single
 
 pytestmark = pytest.mark.sim
 
@@ -24,9 +24,9 @@ EQUAL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def lane():
-    return group_lane(PARAMETERS)
+@pytest.fixture(scope="module", params=BUILDS)
+def lane(request):
+    return group_lane(BUILDS[request.param])
 
 
 def as_result(values):

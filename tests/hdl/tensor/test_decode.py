@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hdl.formats.code import FormatCode
-from hdl.formats.element import top_exponent
 from hdl.tensor.decode import DecodeDense, DecodeGeneral, DecodeScale
 from hdl.tensor.shape import LANES, SliceShape, signals
 from mtia.formats import ELEMENTS, FORMATS, Scale
@@ -16,13 +15,15 @@ from mtia.generations import EngineParameters
 from tests.hdl.formats.support import sample_codes, values_of
 from tests.hdl.pysim import run
 
-from .support import PARAMETERS
+from .support import BUILDS, PARAMETERS
 
 ALL = SliceShape(PARAMETERS)
 
 
-def shape_of(*formats, dense_rows=3):
-    return SliceShape(EngineParameters(units=1, slices=1, depth=2, dense_rows=dense_rows, formats=formats, mixed=True))
+def shape_of(*formats, dense_rows=3, **changes):
+    return SliceShape(
+        EngineParameters(units=1, slices=1, depth=2, dense_rows=dense_rows, formats=formats, mixed=True, **changes)
+    )
 
 
 @functools.cache
@@ -34,11 +35,12 @@ def scale_values(scale):
     return values_of(codes & 0x7F, ELEMENTS["E4M3"]) if scale is Scale.E4M3 else np.ones(256)
 
 
+@pytest.mark.parametrize("shape", [SliceShape(build) for build in BUILDS.values()], ids=BUILDS)
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_scale_code(name):
+def test_every_scale_code(name, shape):
     """Also of a format without scales, where the code means nothing."""
     fmt = FORMATS[name]
-    dut = DecodeScale(shape=ALL)
+    dut = DecodeScale(shape=shape)
     rows = [(FormatCode[name].value, code) for code in range(256)]
     scale = dut.scale
     results = run(dut, [dut.format, dut.code], [scale.exponent, scale.nan, scale.significand], rows)
@@ -46,7 +48,7 @@ def test_every_scale_code(name):
         assert nan == np.isnan(value)
         if not nan:
             factor = significand / 8 if fmt.scale is Scale.E4M3 else 1
-            assert factor * 2.0 ** (exponent - 127 - top_exponent(fmt.element)) == value
+            assert factor * 2.0 ** (exponent - 127 - shape.top_exponent(fmt.element)) == value
 
 
 @pytest.mark.parametrize("name", ["MXFP4", "NVFP4"])
@@ -63,16 +65,16 @@ def test_every_dense_code_in_every_lane(name, seed):
         vectors.append((FormatCode[name].value, generator.choice([0x38, 0x7F, 0xFF, 3]), packed))
     scale = DecodeScale(shape=ALL)
     scales = run(scale, [scale.format, scale.code], signals(scale.scale), [vector[:2] for vector in vectors])
-    outputs = [dut.row.sign, *dut.row.significand, *dut.row.shift, *signals(dut.row.scale)]
+    outputs = [dut.row.sign, *dut.row.magnitude, *signals(dut.row.scale)]
     for codes, scaled, (sign, *rest) in zip(
         rows, scales, run(dut, [dut.format, dut.code, dut.codes], outputs, vectors), strict=True
     ):
         for lane, code in enumerate(codes):
             expected = 0 if lane >= fmt.group else abs(values[code])
-            assert (rest[lane] << rest[LANES + lane]) / 2 == expected
+            assert rest[lane] / 2 == expected
             if expected:
                 assert sign >> lane & 1 == np.signbit(values[code])
-        assert tuple(rest[2 * LANES :]) == scaled
+        assert tuple(rest[LANES:]) == scaled
 
 
 def packed(codes, width, step, generator, bits):
@@ -108,11 +110,15 @@ _SHAPES = [
     (shape_of("MXFP4", "NVFP4"), "NVFP4"),
     (shape_of("MXINT8", "MXFP6_E3M2"), "MXINT8"),
     (shape_of("BF16", "TF32"), "BF16"),
+    *((SliceShape(BUILDS["ecp5"]), name) for name in ("MXINT8", "MXFP8_E5M2")),
+    (shape_of("MXINT8", cells="ecp5"), "MXINT8"),
     (shape_of("FP16"), "FP16"),
 ]
 #: engine, format, and whether in the packing of dense beats: each format in the engine of the 450, some in small ones
 CASES = [
-    pytest.param(shape, name, dense, id=f"{name}-of-{len(shape.formats)}" + ("-dense" if dense else ""))
+    pytest.param(
+        shape, name, dense, id=f"{name}-of-{len(shape.formats)}-{shape.parameters.cells}" + ("-dense" if dense else "")
+    )
     for shape, name in _SHAPES
     for dense in (False, True)
     if not dense or (shape.rows > 1 and FORMATS[name].element.name == "E2M1")
@@ -147,7 +153,7 @@ def test_every_code_in_every_lane(shape, name, dense, seed):
                 assert sign >> lane & 1 == np.signbit(value)
             if np.isfinite(value):
                 bits = shape.odd_bits if lane % 2 else shape.even_bits
-                exponent = exponents[lane] - 127 if fmt.is_wide else top_exponent(fmt.element) - exponents[lane]
+                exponent = shape.top_exponent(fmt.element) - exponents[lane]
                 number = significands[lane] * 2.0 ** (1 - bits)
                 assert number * 2.0**exponent == abs(value) or (number == 0 == value)
 

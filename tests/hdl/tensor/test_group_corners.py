@@ -13,7 +13,7 @@ from tb.tensor.blocks import group_lane, group_rows
 from tests.golden.support import NARROW_PAIRS, PAIRS, assert_same_bits, bits, finite_codes, random_operand
 from tests.hdl.formats.support import values_of
 
-from .support import PARAMETERS, UNIT_SCALE, golden_sums, operand, single
+from .support import BUILDS, UNIT_SCALE, golden_sums, operand, single
 
 pytestmark = pytest.mark.sim
 
@@ -21,9 +21,9 @@ EXTREME = {Scale.E8M0: (0, 1, 64, 126, 127, 128, 190, 253, 254, 255), Scale.E4M3
 SCALED = [(a, b) for a, b in PAIRS if FORMATS[a].is_scaled]
 
 
-@pytest.fixture(scope="module")
-def lane():
-    return group_lane(PARAMETERS)
+@pytest.fixture(scope="module", params=BUILDS)
+def lane(request):
+    return group_lane(BUILDS[request.param])
 
 
 def check(lane, stationary, streamed):

@@ -11,7 +11,7 @@ from mtia.formats import FORMATS, Scale
 from tb.tensor.blocks import Groups, group_beats, group_lane, group_rows
 from tests.golden.support import PAIRS, assert_same_bits, bits, finite_codes, random_operand
 
-from .support import PARAMETERS, golden_sums, operand
+from .support import BUILDS, PARAMETERS, golden_sums, operand
 
 EACH = 2000
 
@@ -41,9 +41,10 @@ def mixture(generator, fmt, count):
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("cells", BUILDS)
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_random_group_sums(a, b, seed):
-    lane = group_lane(PARAMETERS)
+def test_random_group_sums(a, b, cells, seed):
+    lane = group_lane(BUILDS[cells])
     generator = np.random.default_rng(seed)
     x, y = FORMATS[a], FORMATS[b]
     rows = group_rows(lane.shape, x, y)

@@ -14,7 +14,7 @@ from tests.golden.support import WIDE_PAIRS, assert_same_bits, bits, random_oper
 from tests.hdl.formats.support import values_of
 from tests.hdl.pysim import run
 
-from .support import PARAMETERS, golden_sums, operand
+from .support import BUILDS, PARAMETERS, golden_sums, operand
 
 WIDE = ("BF16", "FP16", "TF32")
 LANES = 16
@@ -102,9 +102,9 @@ def spread_operands(generator, fmt_a, fmt_b, count):
     return operand(left, fmt_a), operand(right, fmt_b)
 
 
-@pytest.fixture(scope="module")
-def lane():
-    return group_lane(PARAMETERS)
+@pytest.fixture(scope="module", params=BUILDS)
+def lane(request):
+    return group_lane(BUILDS[request.param])
 
 
 @pytest.mark.sim

@@ -1,5 +1,6 @@
 """Products of decoded rows, their alignment, and the sums of dense rows, against Python integers."""
 
+import dataclasses
 import random
 
 import pytest
@@ -8,15 +9,18 @@ from hdl.tensor.align import Align, WindowMaximum
 from hdl.tensor.dense import DenseSum
 from hdl.tensor.products import Products
 from hdl.tensor.shape import LANES, SliceShape, signals
+from mtia.engine import CELLS
 from mtia.generations import EngineParameters
 from tests.hdl.pysim import run
 
 HALF = LANES // 2
+#: magnitudes of E2M1 in halves
+HALVES = (0, 1, 2, 3, 4, 6, 8, 12)
 
 
-def shape_of(*formats, window=40):
+def shape_of(*formats, **changes):
     return SliceShape(
-        EngineParameters(units=1, slices=1, depth=2, dense_rows=3, formats=formats, mixed=True, window=window)
+        EngineParameters(units=1, slices=1, depth=2, dense_rows=3, formats=formats, mixed=True, **changes)
     )
 
 
@@ -47,10 +51,12 @@ def random_row(generator, row):
 
 
 class TestProducts:
-    def test_against_integers(self, shape, seed):
+    @pytest.mark.parametrize("cells", CELLS)
+    def test_against_integers(self, shape, cells, seed):
         generator = random.Random(seed)
-        dut = Products(shape=shape)
-        rows = [(random_row(generator, dut.stationary), random_row(generator, dut.streamed)) for _ in range(80)]
+        dut = Products(shape=SliceShape(dataclasses.replace(shape.parameters, cells=cells)))
+        count = 80 if cells == "generic" else 20
+        rows = [(random_row(generator, dut.stationary), random_row(generator, dut.streamed)) for _ in range(count)]
         outputs = [*dut.even, *dut.odd, *dut.even_exponent, *dut.odd_exponent]
         flags = [dut.sign, dut.zero, dut.nan, dut.pos_inf, dut.neg_inf]
         inputs = [*signals(dut.stationary), *signals(dut.streamed)]
@@ -92,25 +98,29 @@ class TestProducts:
 
 class TestWindowMaximum:
     def test_against_integers(self, seed):
-        """Zeros never place the window; distances wrap only where the product is a zero."""
+        """Zeros never place the window; amounts wrap only where the product is a zero."""
         generator = random.Random(seed)
         dut = WindowMaximum(shape=shape_of("TF32"))
         vectors = []
         for case in range(300):
-            exponents = [generator.randrange(512) for _ in range(HALF)]
+            distances = [generator.randrange(512) for _ in range(HALF)]
             if case % 3 == 0:
-                exponents = [generator.randrange(200, 204) for _ in range(HALF)]
+                distances = [generator.randrange(200, 204) for _ in range(HALF)]
             zero = [0, (1 << HALF) - 1, generator.getrandbits(HALF), (1 << HALF) - 1 ^ 1 << case % HALF][case % 4]
-            vectors.append([*exponents, zero])
-        for vector, (largest, *amounts) in zip(
-            vectors, run(dut, [*dut.exponents, dut.zero], [dut.largest, *dut.amount], vectors), strict=True
+            vectors.append([*distances, zero, 1])
+            vectors.append([*(distance % 64 for distance in distances), zero, 0])
+        for vector, (top, *amounts) in zip(
+            vectors, run(dut, [*dut.distances, dut.zero, dut.wide], [dut.top, *dut.amount], vectors), strict=True
         ):
-            *exponents, zero = vector
-            there = [exponent for lane, exponent in enumerate(exponents) if not zero >> lane & 1]
-            assert largest == max(there, default=0)
-            for lane, exponent in enumerate(exponents):
+            *distances, zero, wide = vector
+            there = [distance for lane, distance in enumerate(distances) if not zero >> lane & 1]
+            if not wide:
+                assert top == 0
+            elif there:
+                assert top == min(there)
+            for lane, distance in enumerate(distances):
                 if not zero >> lane & 1:
-                    assert amounts[lane] == largest - exponent
+                    assert amounts[lane] == distance - top
 
 
 class TestAlign:
@@ -164,52 +174,28 @@ class TestAlign:
 
 
 class TestDenseSum:
-    def test_against_integers(self, seed):
+    @pytest.mark.parametrize("cells", CELLS)
+    def test_against_integers(self, cells, seed):
         generator = random.Random(seed)
-        dut = DenseSum(shape=shape_of("MXFP4", "NVFP4"))
+        dut = DenseSum(shape=shape_of("MXFP4", "NVFP4", cells=cells))
         rows = []
-        for case in range(200):
+        for case in range(40):
             pair = []
             for _ in range(2):
-                lanes = [generator.randrange(8) if case % 4 else 7 for _ in range(LANES)]
+                lanes = [generator.choice(HALVES) if case % 4 else 12 for _ in range(LANES)]
                 sign = 0 if case % 8 == 0 else generator.getrandbits(LANES)
                 pair.append((sign, lanes, generator.getrandbits(9), generator.random() < 0.2))
             rows.append(pair)
         inputs = [
             signal
             for row in (dut.stationary, dut.streamed)
-            for signal in (row.sign, *row.significand, *row.shift, row.scale.exponent, row.scale.nan)
+            for signal in (row.sign, *row.magnitude, row.scale.exponent, row.scale.nan)
         ]
-        vectors = [
-            [
-                item
-                for sign, lanes, exponent, nan in pair
-                for item in (
-                    sign,
-                    *(self.significand(code) for code in lanes),
-                    *(self.shift(code) for code in lanes),
-                    exponent,
-                    nan,
-                )
-            ]
-            for pair in rows
-        ]
+        vectors = [[item for sign, lanes, *scale in pair for item in (sign, *lanes, *scale)] for pair in rows]
         outputs = [dut.negative, dut.magnitude, dut.exponent, dut.nan]
         for (a, b), result in zip(rows, run(dut, inputs, outputs, vectors, latency=dut.latency), strict=True):
             total = sum(
-                (self.significand(x) << self.shift(x))
-                * (self.significand(y) << self.shift(y))
-                * (-1) ** ((a[0] ^ b[0]) >> lane & 1)
-                for lane, (x, y) in enumerate(zip(a[1], b[1], strict=True))
+                x * y * (-1) ** ((a[0] ^ b[0]) >> lane & 1) for lane, (x, y) in enumerate(zip(a[1], b[1], strict=True))
             )
-            assert result == (total < 0, abs(total), a[2] + b[2], a[3] or b[3])
-
-    @staticmethod
-    def significand(code):
-        """Of a magnitude of E2M1: its mantissa and hidden bit."""
-        return code & 1 | (2 if code > 1 else 0)
-
-    @staticmethod
-    def shift(code):
-        """Of a magnitude of E2M1: its exponent above that of the subnormals."""
-        return max((code >> 1) - 1, 0)
+            assert result[1:] == (abs(total), a[2] + b[2], a[3] or b[3])
+            assert total == 0 or result[0] == (total < 0)

@@ -50,6 +50,16 @@ def test_e4m3_with_e5m2():
     assert shape.sum_width + 1 == 70, "the engine also multiplies E5M2 with itself"
 
 
+def test_on_carry_cells_the_top_is_that_of_infinities():
+    """Of both elements of E5M2; the others end where their largest number does."""
+    for name, spare in (("MXFP8_E5M2", 2), ("MXFP8_E4M3", 0), ("MXINT8", 0)):
+        assert shape_of(name, cells="ecp5").width == shape_of(name).width + spare
+    cells, generic = (shape_of("MXFP8_E5M2", "BF16", cells=cells) for cells in ("ecp5", "generic"))
+    for element in cells.narrow + cells.wide:
+        assert cells.top_exponent(element) == generic.top_exponent(element) + 1
+        assert cells.distance_range(element) == generic.distance_range(element) + 1
+
+
 def test_a_path_of_42_bits_serves_all_but_e5m2():
     """Every pair of MX formats fits but E5M2 with anything wider than E2M1, which that engine refuses."""
     shape = shape_of(*MX_FORMATS, exact_e5m2=False)
@@ -135,8 +145,8 @@ def test_rows_become_signals_and_are_assigned_by_name():
     row = shape_of("MXFP4", "NVFP4").dense_signature.create()
     kept = buffer(row, name="kept")
     assert all(signal.reset_less for signal in kept)
-    assert len(kept) == 2 * LANES + 4
-    assert [signal.name for signal in kept[:2]] == ["kept__sign", "kept__significand__0"]
+    assert len(kept) == LANES + 4
+    assert [signal.name for signal in kept[:2]] == ["kept__sign", "kept__magnitude__0"]
     assert [len(signal) for signal in kept] == [len(statement.lhs) for statement in assign(row, kept)]
 
 
