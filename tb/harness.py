@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cache, verilator
+from . import verilator
+from .compile import Recipe
 from .models.cpp import CppModel, models_files, models_header
 from .ports import TOP, Design, Port, StreamPort
 
@@ -16,8 +17,8 @@ _SOURCES = Path(__file__).parent / "cpp"
 #: Of each function of a library: its result type and its argument types, of ctypes.
 EntryPoints = Mapping[str, tuple[Any, Sequence[Any]]]
 
-#: Options of `build` for a library that Python loads.
-SHARED = ("-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared")
+#: Options of the compiler for a library that Python loads.
+_LIBRARY = ("-fPIC", "-fvisibility=hidden")
 
 
 def library(design: Design, *, models: Sequence[CppModel] = (), trace: bool = False, optimise: str = "-O1") -> Path:
@@ -28,7 +29,7 @@ def library(design: Design, *, models: Sequence[CppModel] = (), trace: bool = Fa
     models ``ValueError`` or ``KeyError`` where they do not fit the design.
     """
     extra = {"lane_models.h": models_header(design, models, member), **models_files(models)}
-    return build(design, "lane.cpp", "lane.so", flags=SHARED, extra=extra, trace=trace, optimise=optimise)
+    return build(design, "lane.cpp", "lane.so", shared=True, extra=extra, trace=trace, optimise=optimise)
 
 
 def bind(path: Path, entry_points: EntryPoints) -> ctypes.CDLL:
@@ -70,7 +71,7 @@ def load(path: Path) -> ctypes.CDLL:
 
 def plain_executable(design: Design, *, optimise: str = "-O1") -> Path:
     """Executable of ``design`` under a plain C++ ``main``: what the lane's speed is compared with."""
-    return build(design, "main.cpp", "main", flags=(), extra={}, trace=False, optimise=optimise)
+    return build(design, "main.cpp", "main", shared=False, extra={}, trace=False, optimise=optimise)
 
 
 def build(
@@ -78,14 +79,14 @@ def build(
     harness: str,
     product: str,
     *,
-    flags: Sequence[str],
+    shared: bool,
     extra: Mapping[str, str],
     trace: bool,
     optimise: str,
 ) -> Path:
     """The file ``product`` that Verilator and the C++ compiler make of a design and ``harness``, a file of ``tb/cpp``.
 
-    ``flags`` are options of Verilator, ``extra`` the headers that the harness includes beside ``lane_ports.h``,
+    It is ``shared`` if Python loads it. ``extra`` are the headers that the harness includes beside ``lane_ports.h``,
     ``bench.h``, ``streams.h`` and ``wave.h``: name -> text. From the cache or built now; raises
     ``verilator.BuildError``.
     """
@@ -98,24 +99,15 @@ def build(
         harness: (_SOURCES / harness).read_text(),
         **extra,
     }
-    options = [
-        *("--cc", "--exe", "--build", "--Mdir", "obj", "-o", f"../{product}"),
-        *("--top-module", TOP, "--prefix", "Vtop", "-O3", "--assert", "--timescale", "1ns/1ns"),
-        *("-CFLAGS", "-std=c++17 -DVL_USER_FATAL -DVL_USER_STOP"),
-        *("-MAKEFLAGS", f"OPT_FAST={optimise}", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
-        *flags,
-        *verilator.warning_options(),
-        *verilator.trace_options(trace),
-    ]
-
-    def build(folder: Path) -> None:
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        command = [str(verilator.executable()), *options, "--build-jobs", str(verilator.jobs())]
-        verilator.run([*command, harness, "lint.vlt", "top.v"], cwd=folder)
-        cache.keep_only(folder, {product, "build.log", *files})
-
-    return cache.fetch([*files, *files.values(), *options, *verilator.fingerprint()], build) / product
+    recipe = Recipe(
+        product=product,
+        sources=[harness, "lint.vlt", "top.v"],
+        options=["--timescale", "1ns/1ns", *verilator.warning_options(), *verilator.trace_options(trace)],
+        flags=["-std=c++17", "-DVL_USER_FATAL", "-DVL_USER_STOP", *(_LIBRARY if shared else ())],
+        link=["-shared"] if shared else [],
+        optimise=optimise,
+    )
+    return recipe.fetch(files)
 
 
 def with_registered_reset(design: Design) -> str:

@@ -15,7 +15,8 @@ import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
-from . import cache, verilator
+from . import verilator
+from .compile import Recipe
 from .ports import TOP, Design, design_of
 
 #: Environment variable that carries the parameters of a bench into the simulator's Python.
@@ -94,27 +95,18 @@ def cocotb_executable(design: Design, *, waves: bool = False) -> Path:
     The ports of the top module are the only signals the bench can see: making all signals public costs four
     fifths of the speed.
     """
-    files = {"top.v": design.verilog, "top.vlt": verilator.lint_file() + _public_ports(design)}
-    libraries = str(cocotb_tools.config.libs_dir)
     main = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    options = [
-        *("--cc", "--exe", "--build", "--vpi", "--Mdir", "obj", "-o", f"../{TOP}"),
-        *("--top-module", TOP, "--prefix", "Vtop", "-O3", "--assert", "--timescale", "1ns/1ps"),
-        *("-CFLAGS", "-std=c++17", "-MAKEFLAGS", "OPT_FAST=-O1", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
-        *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
-        *verilator.warning_options(),
-        *verilator.trace_options(waves),
-    ]
-
-    def build(folder: Path) -> None:
-        for file, text in files.items():
-            (folder / file).write_text(text)
-        command = [str(verilator.executable()), *options, "--build-jobs", str(verilator.jobs())]
-        verilator.run([*command, str(main), "top.vlt", "top.v"], cwd=folder)
-        cache.keep_only(folder, {TOP, "build.log", *files})
-
-    parts = [*files.values(), main.read_text(), *options, *verilator.fingerprint()]
-    return cache.fetch(parts, build) / TOP
+    rules = verilator.lint_file() + _public_ports(design)
+    files = {"main.cpp": main.read_text(), "top.vlt": rules, "top.v": design.verilog}
+    libraries = str(cocotb_tools.config.libs_dir)
+    recipe = Recipe(
+        product=TOP,
+        sources=[*files],
+        options=["--vpi", "--timescale", "1ns/1ps", *verilator.warning_options(), *verilator.trace_options(waves)],
+        flags=["-std=c++17"],
+        link=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
+    )
+    return recipe.fetch(files)
 
 
 def _public_ports(design: Design) -> str:

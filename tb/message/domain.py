@@ -308,7 +308,7 @@ class Domain:
 def _library(design: Design, *, trace: bool) -> Path:
     """Shared library of a domain of such nodes, from the cache or built now."""
     return harness.build(
-        design, "domain.cpp", "domain.so", flags=harness.SHARED, extra=_headers(design), trace=trace, optimise="-O2"
+        design, "domain.cpp", "domain.so", shared=True, extra=_headers(design), trace=trace, optimise="-O2"
     )
 
 
