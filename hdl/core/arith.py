@@ -136,7 +136,8 @@ def shift_right_sticky(m: Module, value: ValueLike, amount: ValueLike, *, name: 
     current = Value.cast(value)
     amount = Value.cast(amount)
     width = len(current)
-    for step in range(len(amount)):
+    # The longest shift first: the OR of what it drops is the longest too and needs nothing but the input.
+    for step in reversed(range(len(amount))):
         distance = min(1 << step, width)
         lost = Signal(name=f"{name}_lost_{step}")
         shifted = Signal(width, name=f"{name}_step_{step}")

@@ -14,7 +14,7 @@ additions only and spends look-up tables of their own on what they add. The tabl
 Built for anything but emission, a chain is the same cells as plain logic.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from amaranth import *
@@ -73,6 +73,24 @@ class Bit:
     table: int
     inputs: tuple[ValueLike, ValueLike, ValueLike, ValueLike]
 
+    @property
+    def passes(self) -> bool:
+        """Whether what is carried to it can be carried on; a bit that passes nothing adds nothing of its own."""
+        return any(self.table >> entry & 1 for entry in self._entries())
+
+    @property
+    def carries(self) -> bool:
+        """Whether anything can be carried from it."""
+        return self.passes or any(self.table >> (entry & 3) & 1 for entry in self._entries())
+
+    def _entries(self) -> Iterator[int]:
+        """Entries of the table that its inputs can select, of which some are constants."""
+        values = [Value.cast(item) for item in self.inputs]
+        for entry in range(16):
+            wanted = zip(values, range(4), strict=True)
+            if all(not isinstance(value, Const) or value.value & 1 == entry >> at & 1 for value, at in wanted):
+                yield entry
+
 
 def add(a: ValueLike, b: ValueLike) -> Bit:
     """One bit of a + b."""
@@ -99,6 +117,29 @@ class Chains:
     def __init__(self, m: Module, platform: object):
         self._m = m
         self._instances = isinstance(platform, SharedLibrary)
+
+    def sums(self, named: Mapping[str, Sequence[Bit]]) -> list[Value]:
+        """The sum bits of several chains, as `sum` gives those of one.
+
+        The half of a cell that one chain leaves is the first of another, if nothing can be carried between them. Where
+        the first bit of that other is only there to carry, its own sum bit means nothing.
+        """
+        found: dict[str, Value] = {}
+        alone: str | None = None
+        for name, bits in named.items():
+            if len(bits) % 2 == 0:
+                found[name] = self.sum(bits, name=name)
+            elif alone is None:
+                alone = name
+            elif named[alone][-1].carries and bits[0].passes:
+                found[name] = self.sum(bits, name=name)
+            else:
+                both = self.sum([*named[alone], *bits], name=alone)
+                found[alone], found[name] = both[: len(named[alone])], both[len(named[alone]) :]
+                alone = None
+        if alone is not None:
+            found[alone] = self.sum(named[alone], name=alone)
+        return [found[name] for name in named]
 
     def sum(self, bits: Sequence[Bit], *, name: str) -> Value:
         """The sum bits of a chain, the lowest first; its carry out is lost."""
@@ -136,34 +177,28 @@ class Chains:
             carried = following
 
 
-def multiply(chains: Chains, x: Value, y: Value, *, name: str) -> Value:
-    """x * y of unsigned numbers: rows of x, one for each bit of y, added to each other as they are made.
+def multiply(chains: Chains, factors: Mapping[str, tuple[Value, Value]]) -> list[Value]:
+    """x * y of each named pair of unsigned numbers.
 
-    Two halves of the rows are added one row after the other, and then to each other.
+    Rows of x, one for each bit of y, are added one after the other to the first two: the fewest cells and the longest
+    path. Products of one size share cells (`Chains.sums`).
     """
-    if len(y) > 4:
-        half = len(y) // 2
-        parts = [_rows(chains, x, part, name=f"{name}_{index}") for index, part in enumerate((y[:half], y[half:]))]
-        low, high = parts
-        width = len(x) + len(y) - half
-        bits = [add(low[half + i] if half + i < len(low) else 0, high[i] if i < len(high) else 0) for i in range(width)]
-        return Cat(low[:half], chains.sum(bits, name=f"{name}_product"))
-    return _rows(chains, x, y, name=name)
+    done = {name: [*(x & y[0].replicate(len(x))), Const(0, 1)] for name, (x, y) in factors.items()}
+    for row in range(1, max(len(y) for _x, y in factors.values())):
+        taking = {name: pair for name, pair in factors.items() if row < len(pair[1])}
+        rows = [_first_rows(x, y) if row == 1 else _row(x, y[row], done[name][row:]) for name, (x, y) in taking.items()]
+        sums = chains.sums({f"{name}_rows_{row}": bits for name, bits in zip(taking, rows, strict=True)})
+        for (name, (x, _y)), total in zip(taking.items(), sums, strict=True):
+            done[name][len(x) % 2 if row == 1 else row :] = total
+    return [Cat(bits) for bits in done.values()]
 
 
-def _rows(chains: Chains, x: Value, y: Value, *, name: str) -> Value:
-    """x * y of a few bits of y."""
-    if len(y) == 1:
-        return Cat(x & y.replicate(len(x)), Const(0, 1))
-    x_up = [x[i - 1] if 0 < i <= len(x) else Const(0, 1) for i in range(len(x) + 2)]
-    x_low = [x[i] if i < len(x) else Const(0, 1) for i in range(len(x) + 2)]
-    bits = [and_add_and(x_low[i], y[0], x_up[i], y[1]) for i in range(len(x) + 2)]
-    done: list[Value] = []
-    if len(bits) % 2:
-        done.append(x[0] & y[0])  # nothing is carried from here
-        bits = bits[1:]
-    done += list(chains.sum(bits, name=f"{name}_rows_1"))
-    for row in range(2, len(y)):
-        bits = [add_and(done[row + i] if row + i < len(done) else 0, x_low[i], y[row]) for i in range(len(x) + 1)]
-        done[row:] = list(chains.sum(bits, name=f"{name}_rows_{row}"))
-    return Cat(done)
+def _first_rows(x: Value, y: Value) -> list[Bit]:
+    """The rows of the two lowest bits of y; without its lowest bit, which carries nothing, where that makes it even."""
+    low, up = [*x, Const(0, 1), Const(0, 1)], [Const(0, 1), *x, Const(0, 1)]
+    return [and_add_and(a, y[0], b, y[1]) for a, b in zip(low, up, strict=True)][len(x) % 2 :]
+
+
+def _row(x: Value, y: Value, above: Sequence[Value]) -> list[Bit]:
+    """The row of a further bit of y, added to what is done of the product from there on."""
+    return [add_and(a, b, y) for a, b in zip([*above, Const(0, 1)], [*x, Const(0, 1)], strict=True)]

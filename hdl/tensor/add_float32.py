@@ -121,13 +121,16 @@ class AddFloat32(wiring.Component):
         sign, subtract = Signal(reset_less=True), Signal(reset_less=True)
         exponent, distance = Signal(8, reset_less=True), Signal(5, reset_less=True)
         difference = Signal(8)
-        # Both differences at once, so that the comparison and the subtraction do not wait for each other.
-        a, b = (operand.exponent | ~operand.exponent.any() for operand in (self.a, self.b))
-        b_less_a, a_less_b = (
-            delay(m, (b - a)[:8], compared, name="b_less_a"),
-            delay(m, (a - b)[:8], compared, name="a_less_b"),
-        )
-        m.d.comb += difference.eq(Mux(swap, b_less_a, a_less_b))
+        if self.deep:
+            # Both differences at once, so that the comparison and the subtraction do not wait for each other.
+            a, b = (operand.exponent | ~operand.exponent.any() for operand in (self.a, self.b))
+            b_less_a, a_less_b = (
+                delay(m, (b - a)[:8], compared, name="b_less_a"),
+                delay(m, (a - b)[:8], compared, name="a_less_b"),
+            )
+            m.d.comb += difference.eq(Mux(swap, b_less_a, a_less_b))
+        else:
+            m.d.comb += difference.eq(exponents[0] - exponents[1])
         m.d.sync += [
             sign.eq(high.sign),
             subtract.eq(high.sign ^ low.sign),

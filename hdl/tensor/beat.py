@@ -56,7 +56,7 @@ class DecodeBeat(wiring.Component):
     codes, scales: the slice
     row:           decoded (`SliceShape.streamed_signature`), NaN if the pair is refused
 
-    Latency: 1 cycle. Throughput: one beat a cycle.
+    Latency: 1 cycle, deep 2 (`latency_of(...)`). Throughput: one beat a cycle.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -71,8 +71,14 @@ class DecodeBeat(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency_of(*, deep: bool) -> int:
+        """Cycles from a beat to its decoded row."""
+        return 1 + deep
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        deep = int(self.shape.parameters.deep)
         m.submodules.general = general = DecodeGeneral(shape=self.shape, bits=self.shape.streamed_bits)
         m.d.comb += [
             general.format.eq(self.format),
@@ -85,13 +91,15 @@ class DecodeBeat(wiring.Component):
         m.d.comb += assign(self.row, kept)
         m.d.sync += assign(kept, decoded)
         # Whether any of its parts makes the row NaN is asked after the register: decoding is long enough.
-        m.d.comb += self.row.general.scale.nan.eq(delay(m, Cat(general.nan, self.refuse), 1, name="nan").any())
+        refuse = delay(m, self.refuse, deep, name="refuse")
+        m.d.comb += self.row.general.scale.nan.eq(delay(m, Cat(general.nan, refuse), 1, name="nan").any())
+        late, codes = (delay(m, getattr(self, name), deep, name=name) for name in ("format", "codes"))
         for index in range(1, self.shape.rows):
             m.submodules[f"row_{index}"] = dense = DecodeDense(shape=self.shape)
             m.d.comb += [
-                dense.format.eq(self.format),
-                dense.code.eq(self.scales[index]),
-                dense.codes.eq(dense_codes(self.codes, row=index)),
+                dense.format.eq(late),
+                dense.code.eq(delay(m, self.scales[index], deep, name=f"scale_{index}")),
+                dense.codes.eq(dense_codes(codes, row=index)),
             ]
             m.d.comb += assign(getattr(decoded, f"dense_{index}"), dense.row)
         return m

@@ -1,6 +1,6 @@
 """Exact sum of placed products on the carry cells of an ECP5 (`hdl.core.carry`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from amaranth import *
@@ -73,15 +73,12 @@ class CarryTree:
     ):
         self._m, self._chains, self._name = m, chains, name
         ones = list(zip(signs, gates or [Const(1)] * len(signs), strict=True))
-        nodes: list[Value] = []
-        for lane in range(0, len(terms), 2):
-            pair = slice(lane, lane + 2)
-            if gates is None:
-                bits = self._inverting(terms[pair], signs[pair])
-            else:
-                bits = self._gated(terms[pair], signs[pair], gates[pair])
-            nodes.append(self._add(bits, ones.pop(0), f"1_{lane // 2}"))
-            ones.append(ones.pop(0))
+        pairs = [slice(lane, lane + 2) for lane in range(0, len(terms), 2)]
+        if gates is None:
+            adders = [self._inverting(terms[pair], signs[pair]) for pair in pairs]
+        else:
+            adders = [self._gated(terms[pair], signs[pair], gates[pair]) for pair in pairs]
+        nodes, ones = self._add(adders, ones[::2], 1), ones[1::2]
         level = 1
         while True:
             if level in registered:
@@ -93,19 +90,19 @@ class CarryTree:
             if len(nodes) == 1:
                 break
             level += 1
-            nodes = [
-                self._add(
-                    [add(*pair) for pair in self._extended(*nodes[at : at + 2])], ones.pop(0), f"{level}_{at // 2}"
-                )
-                for at in range(0, len(nodes), 2)
-            ]
+            adders = [[add(*pair) for pair in self._extended(*nodes[at : at + 2])] for at in range(0, len(nodes), 2)]
+            nodes, ones = self._add(adders, ones[: len(adders)], level), ones[len(adders) :]
         self.total = nodes[0]
         ((sign, gate),) = ones
         self.left = sign & gate
 
-    def _add(self, bits: list[Bit], one: tuple[Value, Value], name: str) -> Value:
-        carry = Bit(table=CARRY_AND, inputs=(*one, 0, 1))
-        return self._chains.sum([carry, *bits], name=f"{self._name}_{name}")[1:]
+    def _add(self, adders: Iterable[list[Bit]], ones: Iterable[tuple[Value, Value]], level: int) -> list[Value]:
+        """A level of adders, each with its one."""
+        named = {
+            f"{self._name}_{level}_{at}": [Bit(table=CARRY_AND, inputs=(*one, 0, 1)), *bits]
+            for at, (bits, one) in enumerate(zip(adders, ones, strict=True))
+        }
+        return [total[1:] for total in self._chains.sums(named)]
 
     @staticmethod
     def _inverting(terms: Sequence[Value], signs: Sequence[Value]) -> list[Bit]:

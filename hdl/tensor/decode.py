@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from mtia import formats as number_formats
 from mtia.formats import ELEMENTS, Scale
 
+from ..core.arith import delay
 from ..core.carry import Chains
 from ..formats.code import FormatCode
 from ..formats.element import DecodedElement
@@ -117,7 +118,8 @@ class DecodeGeneral(wiring.Component):
     row:          the decoded row; `scale.nan` is set for a NaN element too
     nan:          what makes the row NaN: its elements, one bit a lane, and on top its scale
 
-    Latency: 0 (combinational).
+    Latency: 0 (combinational); deep 1 (`EngineParameters.deep`): there what the format selects, which
+    every lane waits for, comes from a register. Throughput: one row a cycle.
     """
 
     def __init__(self, *, shape: SliceShape, bits: int):
@@ -136,7 +138,9 @@ class DecodeGeneral(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.scale = scale = DecodeScale(shape=self.shape)
-        m.d.comb += [scale.format.eq(self.format), scale.code.eq(self.code)]
+        for name in ("format", "code"):
+            late = delay(m, getattr(self, name), int(self.shape.parameters.deep), name=name)
+            m.d.comb += getattr(scale, name).eq(late)
         flags: dict[str, list[Value]] = {"sign": [], "inf": [], "nan": [], "zero": []}
         for lane, number in enumerate(self._numbers(m, platform)):
             half, odd = divmod(lane, 2)

@@ -5,13 +5,32 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..core.arith import delay
-from ..core.carry import Chains, multiply
+from ..core.carry import Bit, Chains, and_add_and
 from .carry_sum import CarryTree, magnitude
 from .shape import EXPONENT, LANES, SliceShape
 from .signed_sum import SignedSum
 
 #: bits of a product of two E2M1 magnitudes in halves (0 to 12 each)
 PRODUCT = 8
+
+
+def product_bits(x: Value, y: Value) -> list[Bit]:
+    """The chain of x * y of two magnitudes in halves.
+
+    Ones in a magnitude stand next to each other. So of the rows of y's bits 0 and 2 one is zero at least, of those of
+    1 and 3 another: an OR makes one row of two, and one addition the product.
+    """
+    bits = []
+    for index in range(PRODUCT):
+        rows = [[(x[index - at], y[at]) for at in places if 0 <= index - at < len(x)] for places in ((0, 2), (1, 3))]
+        terms: list[tuple[Value, Value]] = []
+        for row in rows:
+            if len(row) > 1:
+                terms.append((Cat(a & b for a, b in row).any(), Const(1, 1)))
+            else:
+                terms.append(row[0] if row else (Const(0, 1), Const(0, 1)))
+        bits.append(and_add_and(*terms[0], *terms[1]))
+    return bits
 
 
 class DenseSum(wiring.Component):
@@ -66,7 +85,7 @@ class DenseSum(wiring.Component):
 
     def _on_carry_cells(self, m: Module, chains: Chains, pairs: list[tuple[Value, Value]], signs: list[Value]) -> None:
         """Products and sum on the carry cells of an ECP5."""
-        products = [multiply(chains, a, b, name=f"product_{lane}") for lane, (a, b) in enumerate(pairs)]
+        products = chains.sums({f"product_{lane}": product_bits(a, b) for lane, (a, b) in enumerate(pairs)})
         terms = [delay(m, product, 1, name=f"term_{lane}") for lane, product in enumerate(products)]
         tree = CarryTree(m, chains, terms, signs, registered=(2, 5), name="sum")
         # of 32 products of two magnitudes up to 12

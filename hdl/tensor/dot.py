@@ -33,7 +33,7 @@ def _scale(m: Module, platform: object, shape: SliceShape, group: wiring.Compone
         factors = [row.scale.significand for row in (group.stationary, group.streamed)]
         generic = shape.parameters.cells == "generic"
         m.d.sync += product.eq(
-            factors[0] * factors[1] if generic else multiply(Chains(m, platform), *factors, name="significands")
+            factors[0] * factors[1] if generic else multiply(Chains(m, platform), {"significands": tuple(factors)})[0]
         )
         rest = GroupSum.latency_of(shape) - 1
         m.d.comb += convert.scale.eq(delay(m, product, rest, name="significand"))

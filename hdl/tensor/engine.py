@@ -80,8 +80,8 @@ class Engine(wiring.Component):
 
     @property
     def _wait(self) -> int:
-        """Cycles that a beat waits before it is decoded: in a deep engine one, for its formats to be looked up."""
-        return int(self._engine.deep)
+        """Cycles that decoding takes beyond one: in a deep engine one, for formats to be looked up."""
+        return DecodeBeat.latency_of(deep=self._engine.deep) - 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -135,13 +135,12 @@ class Engine(wiring.Component):
         for index in range(self._engine.slices):
             m.submodules[f"decode_{index}"] = decode = DecodeBeat(shape=self.shape)
             m.d.comb += [
-                decode.format.eq(delay(m, sequencer.current.streamed, self._wait, name=f"format_{index}")),
-                decode.refuse.eq(delay(m, mode.refuse, self._wait, name=f"refuse_{index}")),
-                decode.codes.eq(delay(m, self.streamed.payload.codes[index], self._wait, name=f"codes_{index}")),
+                decode.format.eq(sequencer.current.streamed),
+                decode.refuse.eq(mode.refuse),
+                decode.codes.eq(self.streamed.payload.codes[index]),
             ]
             for row in range(self.shape.rows):
-                scale = self.streamed.payload.scales[row][index]
-                m.d.comb += decode.scales[row].eq(delay(m, scale, self._wait, name=f"scale_{index}_{row}"))
+                m.d.comb += decode.scales[row].eq(self.streamed.payload.scales[row][index])
             rows.append(decode.row)
         return rows
 

@@ -15,7 +15,9 @@ from .signed_sum import SignedSum
 
 
 def _latency_of_sum(shape: SliceShape) -> int:
-    return PlacedSum.latency if shape.placed else Align.latency + SignedSum.latency_of(far=shape.far)
+    if shape.placed:
+        return PlacedSum.latency
+    return Align.latency + SignedSum.latency_of(far=shape.far, deep=shape.parameters.deep)
 
 
 class GroupSum(wiring.Component):
@@ -89,7 +91,7 @@ class GroupSum(wiring.Component):
             m.submodules.sum = placed = PlacedSum(shape=self.shape)
             return placed, placed
         m.submodules.align = align = Align(shape=self.shape)
-        m.submodules.sum = total = SignedSum(near=self.shape.near, far=self.shape.far)
+        m.submodules.sum = total = SignedSum(near=self.shape.near, far=self.shape.far, deep=self.shape.parameters.deep)
         m.d.comb += total.sign.eq(delay(m, align.sign, Align.latency, name="signs"))
         m.d.comb += [term.eq(near) for term, near in zip(total.terms_near, align.near, strict=True)]
         if self.shape.far:

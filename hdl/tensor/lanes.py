@@ -9,6 +9,7 @@ from amaranth import *
 
 from mtia.formats import Element
 
+from ..core.arith import delay
 from ..core.carry import Chains
 from ..formats.code import FormatCode
 from ..formats.element import Choice, DecodedElement, ElementRules
@@ -31,12 +32,18 @@ class _Lanes:
 
     format: of the row
     codes:  the row's bits (`places`)
+
+    Latency: 0, deep 1 cycle (`EngineParameters.deep`): what the format selects is a register there.
     """
 
     def __init__(self, m: Module, *, shape: SliceShape, format: Value, codes: Value):
         self._m, self._shape = m, shape
-        self._format, self._codes = format, codes
+        self._format, self._codes = format, self._late(codes, "codes")
         self._elements = shape.narrow + shape.wide
+
+    def _late(self, value: Value, name: str) -> Value:
+        """The value; deep a cycle later."""
+        return delay(self._m, value, int(self._shape.parameters.deep), name=name)
 
     def _of_lane(self, lane: int) -> list[tuple[int, Element]]:
         """Elements that a lane takes, with their index."""
@@ -72,7 +79,7 @@ class SelectedLanes(_Lanes):
 
     def decode(self) -> Sequence[DecodedElement]:
         """One number a lane."""
-        m, selected = self._m, self._select()
+        m, selected = self._m, self._late(self._select(), "selected")
         rules = ElementRules(m, self._choices(0), selected, name="rules")
         return [
             DecodedElement(m, self._choices(lane), selected, rules=rules, width=self._bits(lane), name=f"lane_{lane}")
@@ -97,7 +104,7 @@ class GatedLanes(_Lanes):
 
     def decode(self, chains: Chains) -> Sequence[GatedElement]:
         """One number a lane."""
-        m, gates = self._m, Gates(self._m, self._select(), name="gates")
+        m, gates = self._m, Gates(self._m, self._late(self._select(), "selected"), name="gates")
         return [
             GatedElement(
                 m,

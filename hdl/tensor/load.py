@@ -18,7 +18,7 @@ class DecodeRow(wiring.Component):
     row:                  decoded (`SliceShape.stationary_signature`)
     nan:                  what makes the row of the general lanes NaN (`DecodeGeneral`)
 
-    Latency: 0 (combinational).
+    Latency: 0 (combinational), deep 1. Throughput: one row a cycle.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -44,8 +44,9 @@ class DecodeRow(wiring.Component):
         m.d.comb += [*assign(self.row.general, general.row), self.nan.eq(general.nan)]
         if self.shape.rows > 1:
             m.submodules.dense = dense = DecodeDense(shape=self.shape)
-            m.d.comb += [dense.format.eq(self.format), dense.code.eq(self.scale)]
-            m.d.comb += dense.codes.eq(dense_codes(self.codes, row=0))
+            codes = dense_codes(self.codes, row=0)
+            for name, value in (("format", self.format), ("code", self.scale), ("codes", codes)):
+                m.d.comb += getattr(dense, name).eq(delay(m, value, int(self.shape.parameters.deep), name=name))
             m.d.comb += assign(self.row.dense, dense.row)
         return m
 
@@ -114,23 +115,23 @@ class Loader(wiring.Component):
             m.d.comb += [ready.eq(~loaded), self.rows.ready.eq(ready), valid.eq(self.rows.valid)]
             m.d.comb += [last.eq(head.last), arriving.eq(head.format)]
             m.d.comb += self.load.eq(delay(m, load, 2, name="load", reset_less=False))
-            self._decode(m, taken=Const(1), wait=1)
+            self._decode(m, taken=Const(1))
         else:
             m.d.comb += [ready.eq(~loaded | self.swap), self.rows.ready.eq(~valid | ready), self.load.eq(load)]
             with m.If(self.rows.ready):
                 m.d.sync += [valid.eq(self.rows.valid), last.eq(head.last), arriving.eq(head.format)]
-            self._decode(m, taken=self.rows.ready, wait=0)
+            self._decode(m, taken=self.rows.ready)
         return m
 
-    def _decode(self, m: Module, *, taken: Value, wait: int) -> None:
-        """Drive `row`: the row that is `taken` from the head of the stream, decoded `wait` cycles later."""
+    def _decode(self, m: Module, *, taken: Value) -> None:
+        """Drive `row`: the row that is `taken` from the head of the stream."""
         head = self.rows.payload
         for index in range(self.shape.parameters.slices):
             m.submodules[f"decode_{index}"] = decode = DecodeRow(shape=self.shape)
             m.d.comb += [
-                decode.format.eq(delay(m, head.format, wait, name=f"format_{index}")),
-                decode.codes.eq(delay(m, head.codes[index], wait, name=f"codes_{index}")),
-                decode.scale.eq(delay(m, head.scales[index], wait, name=f"scale_{index}")),
+                decode.format.eq(head.format),
+                decode.codes.eq(head.codes[index]),
+                decode.scale.eq(head.scales[index]),
             ]
             kept = buffer(decode.row, name=f"row_{index}")
             nan = Signal.like(decode.nan, name=f"nan_{index}", reset_less=True)

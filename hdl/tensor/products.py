@@ -55,11 +55,9 @@ class Products(wiring.Component):
         inf = Signal(LANES)
         m.d.comb += [sign.eq(a.sign ^ b.sign), inf.eq(a.inf | b.inf)]
         for side in ("even", "odd"):
-            for lane in range(LANES // 2):
-                significands = [getattr(row, f"{side}_significand")[lane] for row in (a, b)]
+            for lane, exact in enumerate(self._multiply(chains, side)):
                 exponents = [getattr(row, f"{side}_exponent")[lane] for row in (a, b)]
                 product, exponent = getattr(self, side)[lane], getattr(self, f"{side}_exponent")[lane]
-                exact = self._multiply(chains, *significands, name=f"{side}_{lane}")
                 m.d.comb += product.eq(delay(m, exact, 1, name=f"{side}_{lane}"))
                 m.d.comb += exponent.eq(delay(m, exponents[0] + exponents[1], 1, name=f"{side}_exponent_{lane}"))
         flags = {
@@ -72,8 +70,9 @@ class Products(wiring.Component):
         m.d.comb += [getattr(self, name).eq(delay(m, value, 1, name=name)) for name, value in flags.items()]
         return m
 
-    def _multiply(self, chains: Chains, a: Value, b: Value, *, name: str) -> Value:
-        """a * b, on the carry cells of the engine's FPGA if it names one."""
+    def _multiply(self, chains: Chains, side: str) -> list[Value]:
+        """Products of the even or the odd lanes, on the carry cells of the engine's FPGA if it names one."""
+        pairs = zip(*(getattr(row, f"{side}_significand") for row in (self.stationary, self.streamed)), strict=True)
         if self.shape.parameters.cells == "generic":
-            return a * b
-        return multiply(chains, a, b, name=name)
+            return [a * b for a, b in pairs]
+        return multiply(chains, {f"{side}_{lane}": pair for lane, pair in enumerate(pairs)})

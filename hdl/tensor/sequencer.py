@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..core.arith import delay
 from .ports import pass_layout
 from .shape import SliceShape
 
@@ -59,7 +60,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        active, starts, room, hazard = Signal(), Signal(), Signal(), Signal()
+        active, starts, ends, room, hazard, takes = Signal(), Signal(), Signal(), Signal(init=1), Signal(), Signal()
         left = Signal.like(self.current.beats)
         current = Signal.like(self.current)
         address = Signal.like(self.address)
@@ -67,41 +68,54 @@ class Sequencer(wiring.Component):
             self.starts.eq(starts),
             self.current.eq(current),
             self.address.eq(address),
-            self.ends.eq(left == 1),
+            self.ends.eq(ends),
             self.ready.eq(active & (self.loaded | ~starts) & (room | ~current.last) & ~hazard),
             self.issue.eq(self.ready & self.valid),
             self.swap.eq(self.issue & starts),
-            self.passes.ready.eq(~active | (self.issue & self.ends)),
+            self.passes.ready.eq(~active | (self.issue & ends)),
+            takes.eq(self.passes.valid & self.passes.ready),
         ]
         with m.If(self.issue):
-            m.d.sync += [left.eq(left - 1), address.eq(address + 1), starts.eq(0), active.eq(~self.ends)]
-        with m.If(self.passes.valid & self.passes.ready):
+            m.d.sync += [left.eq(left - 1), address.eq(address + 1), starts.eq(0), active.eq(~ends)]
+            m.d.sync += ends.eq(left == 2)
+        with m.If(takes):
             taken = self.passes.payload
             m.d.sync += [current.eq(taken), left.eq(taken.beats), address.eq(taken.address)]
-            m.d.sync += [starts.eq(1), active.eq(taken.beats != 0)]
+            m.d.sync += [starts.eq(1), ends.eq(taken.beats == 1), active.eq(taken.beats != 0)]
         self._credit(m, room, current)
-        self._scoreboard(m, hazard, current, address)
+        self._scoreboard(m, hazard, current, address, takes)
         return m
 
     def _credit(self, m: Module, room: Signal, current: Value) -> None:
         """Count the free places behind the pipeline."""
         free = Signal(range(self.credits + 1), init=self.credits)
         taken = Signal()
-        m.d.comb += [room.eq(free != 0), taken.eq(self.issue & current.last)]
+        m.d.comb += taken.eq(self.issue & current.last)
         # Both are late signals: they choose between sums that do not wait for them.
         with m.If(taken ^ self.release):
-            m.d.sync += free.eq(Mux(self.release, free + 1, free - 1))
+            m.d.sync += [free.eq(Mux(self.release, free + 1, free - 1)), room.eq(self.release | (free != 1))]
 
-    def _scoreboard(self, m: Module, hazard: Signal, current: Value, address: Signal) -> None:
-        """Hold a beat back while one of the last `interval` - 1 beats has its accumulator."""
+    def _scoreboard(self, m: Module, hazard: Signal, current: Value, address: Signal, taken: Signal) -> None:
+        """Hold a beat back while one of the last `interval` - 1 beats has its accumulator.
+
+        The beat of the next cycle is the first of a pass, the one after the present one, or the present
+        one again. Each is looked up now and the issue, a late signal, only chooses among registers.
+        """
+        offered = self.passes.payload.address
+        came, issued, again = Signal(), Signal(), Signal(reset_less=True)
+        m.d.sync += [came.eq(taken), issued.eq(self.issue), again.eq(offered == address)]
+        ages: list[tuple[Value, Value]] = []
+        used, held = Value.cast(address), Value.cast(issued)
+        for age in range(1, self.interval - 1):
+            used = delay(m, used, 1, name=f"used_{age}")
+            held = delay(m, held, 1, name=f"held_{age}", reset_less=False) if age > 1 else held
+            ages.append((held, used))
         busy = []
-        previous: Value = address
-        valid: Value = self.issue
-        for age in range(1, self.interval):
-            used, held = Signal.like(address, name=f"used_{age}", reset_less=True), Signal(name=f"held_{age}")
-            m.d.sync += [used.eq(previous), held.eq(valid)]
-            match = Signal(name=f"match_{age}")
-            m.d.comb += match.eq(held & (used == address))
-            busy.append(match)
-            previous, valid = used, held
-        m.d.comb += hazard.eq(Cat(busy).any() & ~current.first)
+        for name, candidate in (("first", offered), ("next", address + 1), ("same", address)):
+            found = Signal(name=f"busy_{name}", reset_less=True)
+            m.d.sync += found.eq(Cat(held & (used == candidate) for held, used in ages).any())
+            busy.append(found)
+        first, following, same = busy
+        if self.interval > 1:
+            waits = Mux(came, first | (issued & again), Mux(issued, following, same))
+            m.d.comb += hazard.eq(waits & ~current.first)

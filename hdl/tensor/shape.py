@@ -134,7 +134,7 @@ class SliceShape:
 
     @property
     def dense_signature(self) -> wiring.Signature:
-        """A decoded row of E2M1: signs and magnitudes in halves (0 to 12)."""
+        """A decoded row of E2M1: signs and magnitudes in halves (0, 1, 2, 3, 4, 6, 8, 12)."""
         return wiring.Signature(
             {
                 "sign": Out(LANES),

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..core.arith import sum_tree
+from ..core.arith import delay, sum_tree
 from .shape import GROWTH, LANES
 
 
@@ -16,18 +16,19 @@ class SignedSum(wiring.Component):
     top bit. Two trees of plain unsigned adders carry it, each no longer than its part and 5 bits.
 
     near, far:  bits of the upper and the lower part (far may be 0)
+    deep:       a register behind the trees too (`EngineParameters.deep`)
     terms_near, terms_far, sign: the terms
     negative, magnitude: the sum; zero is not negative
 
-    Latency: `latency` cycles (4, or 5 with a lower part). Throughput: one sum a cycle.
+    Latency: `latency` cycles (4, or 5 with a lower part; deep one more). Throughput: one sum a cycle.
     """
 
-    def __init__(self, *, near: int, far: int):
+    def __init__(self, *, near: int, far: int, deep: bool = False):
         if near < 1:
             raise ValueError(f"Near width must be at least 1, not {near!r}")
         if far < 0:
             raise ValueError(f"Far width must be at least 0, not {far!r}")
-        self.near, self.far = near, far
+        self.near, self.far, self.deep = near, far, deep
         ports = {
             "terms_near": In(near).array(LANES),
             "sign": In(LANES),
@@ -39,20 +40,21 @@ class SignedSum(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the terms to their sum."""
-        return self.latency_of(far=self.far)
+        return self.latency_of(far=self.far, deep=self.deep)
 
     @staticmethod
-    def latency_of(*, far: int) -> int:
+    def latency_of(*, far: int, deep: bool = False) -> int:
         """`latency` of a sum with a lower part of `far` bits."""
-        return 5 if far else 4
+        return (5 if far else 4) + deep
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         near, far = self.near, self.far
-        registered = (2, GROWTH - 1)
+        registered = (2, GROWTH - 1, GROWTH) if self.deep else (2, GROWTH - 1)
         upper_sum = sum_tree(m, self.terms_near, name="near", registered=registered)
         # The count is there a level before the sums, and what it adds to the upper part is one operand.
         count = sum_tree(m, list(self.sign), name="negatives", registered=(GROWTH - 2, GROWTH))
+        count = delay(m, count, int(self.deep), name="negatives")
         weight = Signal(signed(near + GROWTH + 1))
         upper = Signal(signed(near + GROWTH + 1), reset_less=True)
         if far:

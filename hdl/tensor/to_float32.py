@@ -124,7 +124,7 @@ class ToFloat32(wiring.Component):
         if self.cells == "generic":
             product = upper * self.scale
         else:
-            product = multiply(Chains(m, platform), upper, self.scale, name="scaled")
+            product = multiply(Chains(m, platform), {"scaled": (upper, self.scale)})[0]
         whole = Cat(Const(0, self._width - len(self.magnitude)), self.magnitude)
         start = self._width - len(product)
         magnitude = Signal(self._width, reset_less=True)

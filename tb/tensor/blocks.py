@@ -75,18 +75,19 @@ class Groups(wiring.Component):
         m.submodules.dot = dot = DotProduct(parameters=self._engine)
         kept = buffer(row.row, name="kept")
         pair = self.i.payload
+        decoding = DecodeBeat.latency_of(deep=self._engine.deep)
         m.d.comb += [
             *(mode.stationary.eq(pair.stationary_format), mode.streamed.eq(pair.streamed_format)),
             *(row.format.eq(pair.stationary_format), row.codes.eq(pair.stationary), row.scale.eq(pair.scale)),
             *(beat.format.eq(pair.streamed_format), beat.codes.eq(pair.streamed), beat.scales.eq(pair.scales)),
             beat.refuse.eq(mode.refuse),
-            dot.wide.eq(delay(m, mode.wide, 1, name="wide")),
+            dot.wide.eq(delay(m, mode.wide, decoding, name="wide")),
         ]
         if self.shape.has_nvfp4:
-            m.d.comb += dot.nvfp4.eq(delay(m, mode.nvfp4, 1, name="nvfp4"))
+            m.d.comb += dot.nvfp4.eq(delay(m, mode.nvfp4, decoding, name="nvfp4"))
         m.d.sync += assign(kept, row.row)
         m.d.comb += assign(dot.stationary[0], kept) + assign(dot.streamed[0], beat.row)
-        m.d.comb += self.o.valid.eq(delay(m, self.i.valid, 1 + dot.latency, name="valid", reset_less=False))
+        m.d.comb += self.o.valid.eq(delay(m, self.i.valid, decoding + dot.latency, name="valid", reset_less=False))
         m.d.comb += [self.o.payload[index].eq(groups[0]) for index, groups in enumerate(dot.groups)]
         return m
 

@@ -22,7 +22,7 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.product.eq(multiply(Chains(m, platform), self.x, self.y, name="product"))
+        m.d.comb += self.product.eq(multiply(Chains(m, platform), {"product": (self.x, self.y)})[0])
         return m
 
 
@@ -80,6 +80,76 @@ def test_carries_from_below(table, wanted):
     m, inputs, outputs = logic(build, 1, 1)
     rows = list(itertools.product((0, 1), repeat=2))
     assert run(m, inputs, outputs, rows) == [(2 * wanted(*row),) for row in rows]
+
+
+def plain(a, b, top):
+    """A chain that adds two bits of each number; with a top that nothing is carried from, or without."""
+    return [carry.add(a[0], b[0]), carry.add(a[1], b[1]), *([carry.add(0, 0)] if top else [carry.add(a[2], b[2])])]
+
+
+def begun(a, b, one):
+    """A chain that begins with what is carried from below."""
+    return [Bit(table=carry.CARRY_AND, inputs=(one, 1, 0, 1)), *(carry.add(a[at], b[at]) for at in range(2))]
+
+
+@pytest.mark.parametrize(
+    ("top", "second_begins", "cells"),
+    [(True, False, 3), (False, True, 3), (False, False, 4)],
+    ids=["nothing carried from the lower", "nothing passes into the upper", "apart"],
+)
+def test_odd_chains_share_a_cell_that_carries_nothing(top, second_begins, cells):
+    """Two of three bits, in three cells where nothing can be carried between them and in four where it can."""
+
+    class Two(wiring.Component):
+        a: In(3)
+        b: In(3)
+        one: In(1)
+        first: Out(3)
+        second: Out(3)
+
+        def elaborate(self, platform):
+            m = Module()
+            upper = begun(self.a, self.b, self.one) if second_begins else plain(self.b, self.a, False)
+            found = Chains(m, platform).sums({"lower": plain(self.a, self.b, top), "upper": upper})
+            m.d.comb += [self.first.eq(found[0]), self.second.eq(found[1])]
+            return m
+
+    dut = Two()
+    rows = list(itertools.product(range(8), range(8), (0, 1)))
+    for (a, b, one), (first, second) in zip(
+        rows, run(dut, [dut.a, dut.b, dut.one], [dut.first, dut.second], rows), strict=True
+    ):
+        assert first == ((a & 3) + (b & 3) if top else a + b & 7)
+        if second_begins:
+            assert second >> 1 == (a + b + one & 3)
+        else:
+            assert second == (a + b & 7)
+    assert emit(Two(), name="top").verilog.count("CCU2C #(") == cells
+
+
+def test_chains_keep_their_order():
+    """Even ones between odd ones, and an odd one that is left."""
+
+    def build(m, a, b):
+        named = {str(size): [carry.add(a[at], b[at]) for at in range(size)] for size in (3, 2, 1)}
+        return Chains(m, None).sums(named)
+
+    m, inputs, outputs = logic(build, 3, 3)
+    rows = list(itertools.product(range(8), range(8)))
+    assert run(m, inputs, outputs, rows) == [(a + b & 7, a + b & 3, a + b & 1) for a, b in rows]
+
+
+def test_products_of_several_pairs():
+    """Of one size, which share cells, and of others."""
+
+    def build(m, *factors):
+        return multiply(Chains(m, None), {str(at): factors[at : at + 2] for at in range(0, len(factors), 2)})
+
+    widths = (3, 4, 3, 4, 4, 2, 2, 1)
+    m, inputs, outputs = logic(build, *widths)
+    rows = [[(line * 37 >> at) % (1 << width) for at, width in enumerate(widths)] for line in range(150)]
+    wanted = [tuple(row[at] * row[at + 1] for at in range(0, len(row), 2)) for row in rows]
+    assert run(m, inputs, outputs, rows) == wanted
 
 
 def test_cells_are_instantiated_in_verilog_alone():

@@ -24,9 +24,16 @@ ENGINES = {
         units=1, slices=1, depth=2, dense_rows=1, formats=("MXFP8_E4M3", "MXFP4", "NVFP4"), mixed=True
     ),
 }
-SHAPE = SliceShape(
-    EngineParameters(units=1, slices=1, depth=2, dense_rows=3, formats=("MXFP8_E4M3", "MXFP4", "NVFP4"), mixed=True)
-)
+FORMATS_OF_SHAPE = ("MXFP8_E4M3", "MXFP4", "NVFP4")
+
+
+def shape_of(*, deep=False):
+    return SliceShape(
+        EngineParameters(units=1, slices=1, depth=2, dense_rows=3, formats=FORMATS_OF_SHAPE, mixed=True, deep=deep)
+    )
+
+
+SHAPE = shape_of()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -52,7 +59,7 @@ def beat_vectors(seed, count=60):
     generator = random.Random(seed)
     return [
         (
-            FormatCode[generator.choice(["MXFP8_E4M3", "MXFP4", "NVFP4"])].value,
+            FormatCode[generator.choice(FORMATS_OF_SHAPE)].value,
             generator.getrandbits(SHAPE.streamed_bits),
             *(generator.getrandbits(8) for _ in range(SHAPE.rows)),
         )
@@ -66,12 +73,15 @@ def nibbles(codes, row):
     return sum((codes >> bit & 1) << at for at, bit in enumerate(bits))
 
 
-def test_a_beat_a_cycle_later(seed):
-    """Row 0 as the general lanes decode it, the others as dense rows, each with its own scale."""
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_beat_a_cycle_later(deep, seed):
+    """Row 0 as the general lanes decode it, the others as dense rows, each with its own scale; deep a cycle more."""
     vectors = beat_vectors(seed)
-    dut = DecodeBeat(shape=SHAPE)
+    dut = DecodeBeat(shape=shape_of(deep=deep))
+    latency = DecodeBeat.latency_of(deep=deep)
+    assert latency == 1 + deep
     scales = [dut.scales[row] for row in range(SHAPE.rows)]
-    results = run(dut, [dut.format, dut.codes, *scales], signals(dut.row), vectors, latency=1)
+    results = run(dut, [dut.format, dut.codes, *scales], signals(dut.row), vectors, latency=latency)
     general = DecodeGeneral(shape=SHAPE, bits=SHAPE.streamed_bits)
     expected = run(
         general,
@@ -89,30 +99,31 @@ def test_a_beat_a_cycle_later(seed):
     assert results == expected
 
 
-def test_a_refused_beat_is_nan(seed):
-    dut = DecodeBeat(shape=SHAPE)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_refused_beat_is_nan(deep, seed):
+    dut = DecodeBeat(shape=shape_of(deep=deep))
     vectors = [(*vector, refuse) for vector in beat_vectors(seed, 20) for refuse in (1, 0)]
     scales = [dut.scales[row] for row in range(SHAPE.rows)]
     ports = [dut.format, dut.codes, *scales, dut.refuse]
-    results = run(dut, ports, [dut.row.general.scale.nan], vectors, latency=1)
+    results = run(dut, ports, [dut.row.general.scale.nan], vectors, latency=1 + deep)
     assert all(nan for (nan,) in results[::2])
     assert not all(nan for (nan,) in results[1::2])
 
 
-def test_a_stationary_row(seed):
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_stationary_row(deep, seed):
     """Decoded for the general lanes, and as E2M1 from the middle of every byte."""
     generator = random.Random(seed)
-    names = ["MXFP8_E4M3", "MXFP4", "NVFP4"]
     vectors = [
         (
-            FormatCode[generator.choice(names)].value,
+            FormatCode[generator.choice(FORMATS_OF_SHAPE)].value,
             generator.getrandbits(SHAPE.stationary_bits),
             generator.getrandbits(8),
         )
         for _ in range(60)
     ]
-    dut = DecodeRow(shape=SHAPE)
-    results = run(dut, [dut.format, dut.codes, dut.scale], signals(dut.row), vectors)
+    dut = DecodeRow(shape=shape_of(deep=deep))
+    results = run(dut, [dut.format, dut.codes, dut.scale], signals(dut.row), vectors, latency=int(deep))
     general = DecodeGeneral(shape=SHAPE, bits=SHAPE.stationary_bits)
     dense = DecodeDense(shape=SHAPE)
     low = [(fmt, nibbles(codes, 0), scale) for fmt, codes, scale in vectors]

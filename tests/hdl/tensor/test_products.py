@@ -1,17 +1,19 @@
 """Products of decoded rows, their alignment, and the sums of dense rows, against Python integers."""
 
 import dataclasses
+import itertools
 import random
 
 import pytest
 
+from hdl.core.carry import Chains
 from hdl.tensor.align import Align, WindowMaximum
-from hdl.tensor.dense import DenseSum
+from hdl.tensor.dense import DenseSum, product_bits
 from hdl.tensor.products import Products
 from hdl.tensor.shape import LANES, SliceShape, signals
 from mtia.engine import CELLS
 from mtia.generations import EngineParameters
-from tests.hdl.pysim import run
+from tests.hdl.pysim import logic, run
 
 HALF = LANES // 2
 #: magnitudes of E2M1 in halves
@@ -171,6 +173,17 @@ class TestAlign:
             below = max(0, shape.width - shape.parameters.window)
             value = value >> below << below
         return value
+
+
+def test_every_product_of_two_magnitudes():
+    """On the carry cells of dense rows: all pairs of the magnitudes that E2M1 has."""
+
+    def build(m, x, y):
+        return [Chains(m, None).sum(product_bits(x, y), name="product")]
+
+    m, inputs, outputs = logic(build, 4, 4)
+    pairs = list(itertools.product(HALVES, repeat=2))
+    assert run(m, inputs, outputs, pairs) == [(a * b,) for a, b in pairs]
 
 
 class TestDenseSum:

@@ -33,12 +33,13 @@ def terms_of(generator, width):
     return [generator.randint(-top, top) >> generator.randrange(width) for _ in range(LANES)]
 
 
+@pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize(("near", "far"), WIDTHS)
-def test_sums(near, far, seed):
+def test_sums(near, far, deep, seed):
     """The magnitude has the 5 bits by which 32 terms may grow; a negative term of zero is zero."""
     generator = random.Random(seed)
-    dut = SignedSum(near=near, far=far)
-    assert dut.latency == SignedSum.latency_of(far=far)
+    dut = SignedSum(near=near, far=far, deep=deep)
+    assert dut.latency == SignedSum.latency_of(far=far, deep=deep) == 4 + bool(far) + deep
     mask = (1 << near + far) - 1
     vectors, expected = [], []
     for _ in range(400):
