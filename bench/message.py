@@ -149,12 +149,15 @@ def _latencies(session: Session) -> Iterator[Figure]:
         at_most=True,
         note=f"{first} to the switch, {outside} of them link, wire and register slices of the simulation",
     )
+    # a piece, and one more that is a flit alone: the wait for it begins when that for the piece before has ended
+    short = last_byte_to_completion(session.node, parameters=parameters, bytes=parameters.mtu + ATOM_BYTES)
     yield Figure(
         what="last byte in memory to completion, of a message received",
         value=float(last_byte_to_completion(session.node, parameters=parameters)),
         unit="cycles",
         target=COMPLETION_TARGET,
         at_most=True,
+        note=f"{short} where its last piece is a flit, a cycle behind the one before",
     )
     frame, longest = width(link.frame) // 8, flits(parameters.mtu)
     yield Figure(
