@@ -54,6 +54,7 @@ NOTES = [
     "L: cycles of a first byte, from the doorbell of a PUT to the peer's memory; B: 64 bytes a cycle; f = (p - 1) / p",
     "of two-shot 2 L + 2 f n / B; in the switch L + n / B; of the others L + f n / B; the figure is the cycles less "
     "the fixed part, in units of that, of the size that comes out worst",
+    "speed: system cycles a CPU-second of the simulation alone, without the comparison with golden",
 ]
 
 
