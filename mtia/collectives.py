@@ -17,25 +17,32 @@ Phases of events: 0 contributions and data, 1 results, 2 greetings.
 """
 
 import enum
-from typing import Any
 
-from .collectives_entries import (
-    BEFORE,
-    FIRST,
-    ME,
-    NEXT,
-    PEER,
-    RANK,
-    ROOT,
-    STEP,
-    Cut,
-    Entry,
-    Index,
-    Place,
-    Program,
-    Subgraph,
-    part,
-    whole,
+from .collectives_entries import FIRST, ME, RANK, ROOT, STEP, Cut, Entry, Program, part, whole
+from .collectives_parts import (
+    CONTRIBUTE,
+    CONTRIBUTE_EVERY,
+    EXCHANGE,
+    FROM_ROOT,
+    GATHER,
+    KEEP_EXCHANGED,
+    KEEP_GATHERED,
+    OWN_PART,
+    PEER_PART,
+    READY,
+    READY_ROOT,
+    ROOT_KEEPS,
+    SUM_WHOLE,
+    WHOLE,
+    add,
+    copy,
+    every_piece,
+    greeting,
+    receive,
+    ring,
+    send,
+    sized,
+    when_ready,
 )
 from .message import Base, Expect, Extent, Predicate, Repeat, Sync, WorkOp
 
@@ -72,101 +79,6 @@ class Algorithm(enum.StrEnum):
 WINDOW = 4
 
 
-def _every_piece(*entries: Entry) -> Subgraph:
-    return Subgraph(entries)
-
-
-def _receive(phase: int, expect: Expect, predicate: Predicate = Predicate.ALWAYS, own: bool = False) -> Entry:
-    """Waits for arrivals."""
-    return Entry(
-        op=WorkOp.NOOP,
-        sync=Sync.RECEIVE_SYNC,
-        expect=expect,
-        expect_self=own,
-        predicate=predicate,
-        extent=Extent.EMPTY,
-        wait_phase=phase,
-    )
-
-
-def _send(source: Place, target: Place, chunk: Index, **fields: Any) -> Entry:
-    """WRITE_IMMEDIATE; to all peers in turn unless the fields say otherwise."""
-    defaults: dict[str, Any] = {"repeat": Repeat.PEERS, "peer": PEER}
-    return Entry(op=WorkOp.WRITE_IMMEDIATE, source=source, target=target, chunk=chunk, **(defaults | fields))
-
-
-def _sum(source: Place, target: Place, **fields: Any) -> Entry:
-    """Sum of one's own contribution and of those that have landed, in all slots but one's own."""
-    defaults: dict[str, Any] = {"expect": Expect.ALL, "sync": Sync.RECEIVE_SYNC, "chunk": ME}
-    return Entry(op=WorkOp.SUM, source=source, target=target, **(defaults | fields))
-
-
-def _copy(source: Place, target: Place, chunk: Index = ME, **fields: Any) -> Entry:
-    """Memory to memory."""
-    return Entry(op=WorkOp.COPY, source=source, target=target, chunk=chunk, **fields)
-
-
-def _greeting(multicast: bool = False) -> Subgraph:
-    """Every rank tells every other that it has started, and hears it from all; once, beside the data."""
-    hello = Entry(
-        op=WorkOp.WRITE_IMMEDIATE,
-        repeat=Repeat.ONE if multicast else Repeat.PEERS,
-        peer=FIRST if multicast else PEER,
-        extent=Extent.EMPTY,
-        multicast=multicast,
-        target=Place(Base.OUTPUT, ME),
-        set_phase=2,
-    )
-    return Subgraph((hello, _receive(2, Expect.ALL)), repeats=False)
-
-
-#: everything at once; sums need all of every contribution
-_WHOLE: dict[str, Any] = {"extent": Extent.WHOLE}
-_SUM_WHOLE = _sum(whole(Base.INPUT), whole(Base.OUTPUT), **_WHOLE)
-#: contributions to the rank that adds them
-_CONTRIBUTE = _send(part(Base.INPUT, PEER), part(Base.LANDING, ME), PEER)
-_CONTRIBUTE_EVERY = _send(part(Base.INPUT, PEER), part(Base.LANDING, ME), PEER, extent=Extent.EVERY)
-#: a rank's own chunk to its place in all outputs, from its input
-_GATHER = _send(whole(Base.INPUT), part(Base.OUTPUT, ME), ME, extent=Extent.EVERY)
-_EXCHANGE = _send(part(Base.INPUT, PEER), part(Base.OUTPUT, ME), PEER, extent=Extent.EVERY)
-_KEEP_GATHERED = _copy(whole(Base.INPUT), part(Base.OUTPUT, ME))
-_KEEP_EXCHANGED = _copy(part(Base.INPUT, ME), part(Base.OUTPUT, ME))
-_ROOT_KEEPS = _copy(whole(Base.INPUT), whole(Base.OUTPUT), predicate=Predicate.ROOT, **_WHOLE)
-_FROM_ROOT = _receive(0, Expect.ROOT, Predicate.OTHERS)
-#: chunk of a rank where the root has none, of the peer of a root's step
-_OWN_PART, _PEER_PART = Index(rank=-1, root=1, offset=-1), Index(rank=-1, step=-1, root=1, offset=-2)
-_READY = Entry(op=WorkOp.RECEIVE, repeat=Repeat.PEERS, extent=Extent.EMPTY, peer=PEER, target=Place(Base.OUTPUT, ME))
-_READY_ROOT = Entry(
-    op=WorkOp.RECEIVE, predicate=Predicate.OTHERS, extent=Extent.EMPTY, peer=ROOT, target=Place(Base.OUTPUT, ME)
-)
-
-
-def _when_ready(entry: Entry) -> Entry:
-    """The same, each step once its peer has said READY."""
-    return Entry(**(entry.__dict__ | {"sync": Sync.SEND_SYNC}))
-
-
-def _sized(entry: Entry) -> Entry:
-    """The same, with sizes from memory."""
-    return Entry(**(entry.__dict__ | {"sized": True}))
-
-
-def _ring(first: Place, between: Base, extent: Extent) -> Subgraph:
-    """One's own part to the next rank, then each that arrives from the one before, but for the next rank's own."""
-    return _every_piece(
-        _send(first, part(between, ME), ME, extent=extent, repeat=Repeat.ONE, peer=NEXT),
-        _send(
-            part(between, BEFORE),
-            part(between, BEFORE),
-            BEFORE,
-            extent=extent,
-            repeat=Repeat.FORWARDS,
-            peer=NEXT,
-            sync=Sync.FORWARD_SYNC,
-        ),
-    )
-
-
 def in_switch(window: int = WINDOW) -> Program:
     """All-reduce by a switch that holds `window` pieces of a reduction; ValueError for one that is not 1 to 7."""
     if not 1 <= window <= 7:
@@ -185,8 +97,8 @@ def in_switch(window: int = WINDOW) -> Program:
         wait_lag=window,
         set_phase=1,
     )
-    waits = _receive(1, Expect.OWNERS, own=True)
-    return Program(subgraphs=(_every_piece(contribute), _every_piece(waits)), cut=Cut.CHUNKS, one_packet=True)
+    waits = receive(1, Expect.OWNERS, own=True)
+    return Program(subgraphs=(every_piece(contribute), every_piece(waits)), cut=Cut.CHUNKS, one_packet=True)
 
 
 _C, _A = Collective, Algorithm
@@ -194,46 +106,42 @@ _C, _A = Collective, Algorithm
 PROGRAMS: dict[tuple[Collective, Algorithm], Program] = {
     (_C.BROADCAST, _A.LINEAR): Program(
         subgraphs=(
-            _every_piece(
-                _send(whole(Base.INPUT), whole(Base.OUTPUT), ME, predicate=Predicate.ROOT, **_WHOLE), _ROOT_KEEPS
-            ),
-            _every_piece(_FROM_ROOT),
-            _greeting(),
+            every_piece(send(whole(Base.INPUT), whole(Base.OUTPUT), ME, predicate=Predicate.ROOT, **WHOLE), ROOT_KEEPS),
+            every_piece(FROM_ROOT),
+            greeting(),
         ),
         cut=Cut.WHOLE,
         early=True,
     ),
     (_C.BROADCAST, _A.SCATTER): Program(
         subgraphs=(
-            _every_piece(
-                _send(
-                    part(Base.INPUT, _PEER_PART), part(Base.OUTPUT, _PEER_PART), _PEER_PART, predicate=Predicate.ROOT
-                ),
-                _copy(
+            every_piece(
+                send(part(Base.INPUT, PEER_PART), part(Base.OUTPUT, PEER_PART), PEER_PART, predicate=Predicate.ROOT),
+                copy(
                     part(Base.INPUT, STEP),
                     part(Base.OUTPUT, STEP),
                     STEP,
                     predicate=Predicate.ROOT,
                     repeat=Repeat.RANKS,
                 ),
-                _send(
-                    part(Base.OUTPUT, _OWN_PART),
-                    part(Base.OUTPUT, _OWN_PART),
-                    _OWN_PART,
+                send(
+                    part(Base.OUTPUT, OWN_PART),
+                    part(Base.OUTPUT, OWN_PART),
+                    OWN_PART,
                     predicate=Predicate.AMONG_OTHERS,
                     sync=Sync.FORWARD_SYNC,
                 ),
             ),
-            _every_piece(_receive(0, Expect.OWNERS, Predicate.OTHERS, own=True)),
-            _greeting(),
+            every_piece(receive(0, Expect.OWNERS, Predicate.OTHERS, own=True)),
+            greeting(),
         ),
         cut=Cut.OTHERS,
         early=True,
     ),
     (_C.BROADCAST, _A.MULTICAST): Program(
         subgraphs=(
-            _every_piece(
-                _send(
+            every_piece(
+                send(
                     whole(Base.INPUT),
                     whole(Base.OUTPUT),
                     ME,
@@ -241,56 +149,56 @@ PROGRAMS: dict[tuple[Collective, Algorithm], Program] = {
                     repeat=Repeat.ONE,
                     peer=FIRST,
                     multicast=True,
-                    **_WHOLE,
+                    **WHOLE,
                 ),
-                _ROOT_KEEPS,
+                ROOT_KEEPS,
             ),
-            _every_piece(_FROM_ROOT),
-            _greeting(multicast=True),
+            every_piece(FROM_ROOT),
+            greeting(multicast=True),
         ),
         cut=Cut.WHOLE,
         early=True,
     ),
     (_C.BROADCAST, _A.RENDEZVOUS): Program(
         subgraphs=(
-            _every_piece(
-                _READY_ROOT,
-                _when_ready(_send(whole(Base.INPUT), whole(Base.OUTPUT), ME, predicate=Predicate.ROOT, **_WHOLE)),
-                _ROOT_KEEPS,
+            every_piece(
+                READY_ROOT,
+                when_ready(send(whole(Base.INPUT), whole(Base.OUTPUT), ME, predicate=Predicate.ROOT, **WHOLE)),
+                ROOT_KEEPS,
             ),
-            _every_piece(_FROM_ROOT),
-            _greeting(),
+            every_piece(FROM_ROOT),
+            greeting(),
         ),
         cut=Cut.WHOLE,
     ),
     (_C.REDUCE, _A.LINEAR): Program(
         subgraphs=(
-            _every_piece(
-                _send(
+            every_piece(
+                send(
                     whole(Base.INPUT),
                     part(Base.LANDING, ME),
                     ME,
                     predicate=Predicate.OTHERS,
                     repeat=Repeat.ONE,
                     peer=ROOT,
-                    **_WHOLE,
+                    **WHOLE,
                 )
             ),
-            _every_piece(
-                _sum(whole(Base.INPUT), whole(Base.OUTPUT), predicate=Predicate.ROOT, **_WHOLE),
+            every_piece(
+                add(whole(Base.INPUT), whole(Base.OUTPUT), predicate=Predicate.ROOT, **WHOLE),
             ),
-            _greeting(),
+            greeting(),
         ),
         cut=Cut.WHOLE,
         landing=True,
     ),
     (_C.REDUCE, _A.TWO_SHOT): Program(
         subgraphs=(
-            _every_piece(_CONTRIBUTE_EVERY),
-            _every_piece(
-                _sum(part(Base.INPUT, ME), part(Base.OUTPUT, ME), predicate=Predicate.ROOT),
-                _sum(part(Base.INPUT, ME), part(Base.LANDING, ME), predicate=Predicate.OTHERS),
-                _send(
+            every_piece(CONTRIBUTE_EVERY),
+            every_piece(
+                add(part(Base.INPUT, ME), part(Base.OUTPUT, ME), predicate=Predicate.ROOT),
+                add(part(Base.INPUT, ME), part(Base.LANDING, ME), predicate=Predicate.OTHERS),
+                send(
                     part(Base.LANDING, ME),
                     part(Base.OUTPUT, ME),
                     ME,
@@ -301,35 +209,35 @@ PROGRAMS: dict[tuple[Collective, Algorithm], Program] = {
                     set_phase=1,
                 ),
             ),
-            _every_piece(_receive(1, Expect.OWNERS, Predicate.ROOT)),
+            every_piece(receive(1, Expect.OWNERS, Predicate.ROOT)),
         ),
         cut=Cut.CHUNKS,
         landing=True,
     ),
     (_C.ALLREDUCE, _A.ONE_SHOT): Program(
         subgraphs=(
-            _every_piece(_send(whole(Base.INPUT), part(Base.LANDING, ME), ME, **_WHOLE)),
-            _every_piece(_SUM_WHOLE),
+            every_piece(send(whole(Base.INPUT), part(Base.LANDING, ME), ME, **WHOLE)),
+            every_piece(SUM_WHOLE),
         ),
         cut=Cut.WHOLE,
         landing=True,
     ),
     (_C.ALLREDUCE, _A.TWO_SHOT): Program(
         subgraphs=(
-            _every_piece(_CONTRIBUTE),
-            _every_piece(
-                _sum(part(Base.INPUT, ME), part(Base.OUTPUT, ME), expect=Expect.PEERS),
-                _send(part(Base.OUTPUT, ME), part(Base.OUTPUT, ME), ME, sync=Sync.WQE_SYNC, set_phase=1),
+            every_piece(CONTRIBUTE),
+            every_piece(
+                add(part(Base.INPUT, ME), part(Base.OUTPUT, ME), expect=Expect.PEERS),
+                send(part(Base.OUTPUT, ME), part(Base.OUTPUT, ME), ME, sync=Sync.WQE_SYNC, set_phase=1),
             ),
-            _every_piece(_receive(1, Expect.OWNERS)),
+            every_piece(receive(1, Expect.OWNERS)),
         ),
         cut=Cut.CHUNKS,
         landing=True,
     ),
     (_C.ALLREDUCE, _A.RING): Program(
         subgraphs=(
-            _ring(whole(Base.INPUT), Base.LANDING, Extent.WHOLE),
-            _every_piece(_SUM_WHOLE),
+            ring(whole(Base.INPUT), Base.LANDING, Extent.WHOLE),
+            every_piece(SUM_WHOLE),
         ),
         cut=Cut.WHOLE,
         landing=True,
@@ -337,21 +245,21 @@ PROGRAMS: dict[tuple[Collective, Algorithm], Program] = {
     (_C.ALLREDUCE, _A.IN_SWITCH): in_switch(),
     (_C.REDUCESCATTER, _A.LINEAR): Program(
         subgraphs=(
-            _every_piece(_CONTRIBUTE_EVERY),
-            _every_piece(_sum(part(Base.INPUT, ME), whole(Base.OUTPUT))),
+            every_piece(CONTRIBUTE_EVERY),
+            every_piece(add(part(Base.INPUT, ME), whole(Base.OUTPUT))),
         ),
         cut=Cut.CHUNKS,
         landing=True,
     ),
     (_C.ALLGATHER, _A.LINEAR): Program(
-        subgraphs=(_every_piece(_GATHER), _every_piece(_KEEP_GATHERED, _receive(0, Expect.ALL))),
+        subgraphs=(every_piece(GATHER), every_piece(KEEP_GATHERED, receive(0, Expect.ALL))),
         cut=Cut.CHUNKS,
         early=True,
     ),
     (_C.ALLGATHER, _A.MULTICAST): Program(
         subgraphs=(
-            _every_piece(
-                _send(
+            every_piece(
+                send(
                     whole(Base.INPUT),
                     part(Base.OUTPUT, ME),
                     ME,
@@ -361,59 +269,59 @@ PROGRAMS: dict[tuple[Collective, Algorithm], Program] = {
                     multicast=True,
                 )
             ),
-            _every_piece(_KEEP_GATHERED, _receive(0, Expect.ALL)),
+            every_piece(KEEP_GATHERED, receive(0, Expect.ALL)),
         ),
         cut=Cut.CHUNKS,
         early=True,
     ),
     (_C.ALLGATHER, _A.RENDEZVOUS): Program(
         subgraphs=(
-            _every_piece(_READY, _when_ready(_GATHER)),
-            _every_piece(_KEEP_GATHERED, _receive(0, Expect.ALL)),
+            every_piece(READY, when_ready(GATHER)),
+            every_piece(KEEP_GATHERED, receive(0, Expect.ALL)),
         ),
         cut=Cut.CHUNKS,
     ),
     (_C.ALLGATHER, _A.RING): Program(
         subgraphs=(
-            _ring(whole(Base.INPUT), Base.OUTPUT, Extent.EVERY),
-            _every_piece(_KEEP_GATHERED, _receive(0, Expect.ALL)),
+            ring(whole(Base.INPUT), Base.OUTPUT, Extent.EVERY),
+            every_piece(KEEP_GATHERED, receive(0, Expect.ALL)),
         ),
         cut=Cut.CHUNKS,
         early=True,
     ),
     (_C.ALLTOALL, _A.LINEAR): Program(
-        subgraphs=(_every_piece(_EXCHANGE), _every_piece(_KEEP_EXCHANGED, _receive(0, Expect.ALL))),
+        subgraphs=(every_piece(EXCHANGE), every_piece(KEEP_EXCHANGED, receive(0, Expect.ALL))),
         cut=Cut.CHUNKS,
         early=True,
     ),
     (_C.ALLTOALL, _A.RENDEZVOUS): Program(
         subgraphs=(
-            _every_piece(_READY, _when_ready(_EXCHANGE)),
-            _every_piece(_KEEP_EXCHANGED, _receive(0, Expect.ALL)),
+            every_piece(READY, when_ready(EXCHANGE)),
+            every_piece(KEEP_EXCHANGED, receive(0, Expect.ALL)),
         ),
         cut=Cut.CHUNKS,
     ),
     (_C.ALLTOALLV, _A.LINEAR): Program(
-        subgraphs=(_every_piece(_sized(_EXCHANGE)), _every_piece(_sized(_KEEP_EXCHANGED), _receive(0, Expect.ALL))),
+        subgraphs=(every_piece(sized(EXCHANGE)), every_piece(sized(KEEP_EXCHANGED), receive(0, Expect.ALL))),
         cut=Cut.CHUNKS,
         early=True,
     ),
-    (_C.BARRIER, _A.LINEAR): Program(subgraphs=(_greeting(),), cut=Cut.WHOLE),
-    (_C.BARRIER, _A.MULTICAST): Program(subgraphs=(_greeting(multicast=True),), cut=Cut.WHOLE),
+    (_C.BARRIER, _A.LINEAR): Program(subgraphs=(greeting(),), cut=Cut.WHOLE),
+    (_C.BARRIER, _A.MULTICAST): Program(subgraphs=(greeting(multicast=True),), cut=Cut.WHOLE),
     (_C.SENDRECV, _A.EAGER): Program(
         subgraphs=(
-            _every_piece(
-                _send(whole(Base.INPUT), part(Base.LANDING, ME), ME, predicate=Predicate.ROOT, **_WHOLE),
-                _copy(
+            every_piece(
+                send(whole(Base.INPUT), part(Base.LANDING, ME), ME, predicate=Predicate.ROOT, **WHOLE),
+                copy(
                     part(Base.LANDING, ROOT),
                     whole(Base.OUTPUT),
                     predicate=Predicate.OTHERS,
                     sync=Sync.RECEIVE_SYNC,
                     expect=Expect.ROOT,
-                    **_WHOLE,
+                    **WHOLE,
                 ),
             ),
-            _greeting(),
+            greeting(),
         ),
         cut=Cut.WHOLE,
         landing=True,
@@ -421,11 +329,11 @@ PROGRAMS: dict[tuple[Collective, Algorithm], Program] = {
     ),
     (_C.SENDRECV, _A.RENDEZVOUS): Program(
         subgraphs=(
-            _every_piece(
-                _READY_ROOT,
-                _when_ready(_send(whole(Base.INPUT), whole(Base.OUTPUT), ME, predicate=Predicate.ROOT, **_WHOLE)),
+            every_piece(
+                READY_ROOT,
+                when_ready(send(whole(Base.INPUT), whole(Base.OUTPUT), ME, predicate=Predicate.ROOT, **WHOLE)),
             ),
-            _every_piece(_FROM_ROOT),
+            every_piece(FROM_ROOT),
         ),
         cut=Cut.WHOLE,
         most_ranks=2,

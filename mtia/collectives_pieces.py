@@ -13,6 +13,9 @@ from .collectives_geometry import MAX_PIECE, REDUCING, Geometry, geometry, most_
 from .message import FLIT_BYTES, MAX_PACKET, flits
 from .near_memory import ReduceFormat
 
+#: of a step of a reduce-scatter that has one flit, with its share of what lies between two entries
+_STEP_CYCLES = 2
+
 
 def send_cycles(
     collective: Collective, algorithm: Algorithm, cut: Geometry, *, ranks: int, mtu: int, step_cycles: int = 6
@@ -35,19 +38,22 @@ def best_piece(
     lines: int = 1,
     step_cycles: int = 6,
     sum_cycles: int = 50,
+    wait_cycles: int = 11,
     format: ReduceFormat = ReduceFormat.FP32,
 ) -> int:
     """The `piece_limit` of `mtia.collectives_geometry.geometry` with which the least cycles are expected.
 
     A collective takes `send_cycles`, or the time to add all its pieces if that is more, and the time to add one piece
-    at the end: until then adding hides behind arrivals. A ring takes the longest pieces, because each waits for the one
-    before at every rank. Pieces fill their last flit: 32 + 64 k bytes. Those of an in-switch reduction that is too long
-    for one are for its parts.
+    at the end: until then adding hides behind arrivals. In a reduce-scatter nothing waits for a sum but the end, so
+    that sums follow each other closely and a piece costs whole lines only, or the time to wait for the next.
+    A ring takes the longest pieces, because each waits for the one before at every rank. Pieces fill their last flit:
+    32 + 64 k bytes. Those of an in-switch reduction that is too long for one are for its parts.
 
     mtu:         most payload bytes of a packet (of a contribution, where the switch adds)
     lines:       flits that are added a cycle
     step_cycles: from step to step
     sum_cycles:  of a sum beside those for its flits, from the arrival to the first step behind it
+    wait_cycles: from the end of one wait for arrivals to that of the next
     """
     if algorithm is Algorithm.RING:
         return MAX_PIECE
@@ -59,6 +65,8 @@ def best_piece(
         send = send_cycles(collective, algorithm, cut, ranks=ranks, mtu=mtu, step_cycles=step_cycles)
         if collective not in REDUCING:
             return send + cut.piece / FLIT_BYTES
+        if collective is Collective.REDUCESCATTER:
+            return _scatter_cycles(cut, ranks=ranks, mtu=mtu, line=FLIT_BYTES * lines, wait_cycles=wait_cycles)
         add = ranks * cut.piece / (FLIT_BYTES * lines) + (0 if algorithm is Algorithm.IN_SWITCH else sum_cycles)
         return (max(send, cut.pieces * add) + add) * bytes / count
 
@@ -66,6 +74,16 @@ def best_piece(
     if collective not in REDUCING and algorithm is not Algorithm.SCATTER:
         return mtu
     return min(limits, key=cycles)
+
+
+def _scatter_cycles(cut: Geometry, *, ranks: int, mtu: int, line: int, wait_cycles: int) -> int:
+    """Cycles until the last piece is added: pieces arrive and are added one after the other."""
+    arrived = added = 0
+    for piece in range(cut.pieces):
+        length = cut.length(0, piece)
+        arrived += (ranks - 1) * max(_STEP_CYCLES, _message_flits(length, mtu))
+        added = max(arrived, added) + max(wait_cycles, ranks * -(-length // line))
+    return added
 
 
 def _message_flits(length: int, mtu: int) -> int:

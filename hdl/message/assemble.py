@@ -61,8 +61,9 @@ class Assemble(wiring.Component):
             self.data.ready.eq(free & complete & plan.has_data),
         ]
         with m.If(free):
+            m.d.sync += valid.eq(complete)
+        with m.If(self.plan.ready):
             m.d.sync += [
-                valid.eq(complete),
                 final.eq(plan.final),
                 thread.eq(plan.thread),
                 flit.head.eq(plan.head),

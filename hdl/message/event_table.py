@@ -30,14 +30,16 @@ class EventTable(wiring.Component):
     An arrival sets its bit; if the entry holds another collective's bits, they give way. A query is complete if the
     entry is of the collective asked for and has all bits of the mask; one without bits is complete at once.
 
-    Numbers of collectives repeat after 2^16. Each query also sweeps one entry of its communicator, that of the low
-    bits of its collective's number: if its bits are of a collective at least two earlier, they are cleared. So in 256
-    collectives with a query each no entry stays that could be taken for one of 2^16 collectives later.
+    Numbers of collectives repeat after 2^16. The first query of a collective also sweeps one entry of its
+    communicator, that of the low bits of its collective's number: if its bits are of a collective at least two
+    earlier, they are cleared. So in 256 collectives with a query each no entry stays that could be taken for one of
+    2^16 collectives later. (First: after a query of another. Were each to sweep, arrivals that are asked for one by
+    one would have to share the table with their questions.)
 
     After reset, and when a communicator is forgotten, entries are cleared, one a cycle; all else waits.
 
     Latency: an arrival taken in cycle t is seen by a query taken in t + 1; the answer comes 1 cycle after the query.
-    Throughput: an arrival a cycle, a query every 2 cycles.
+    Throughput: an arrival a cycle, a sweep in the place of one; a query every 2 cycles.
 
     Parameters
     ----------
@@ -107,10 +109,12 @@ class EventTable(wiring.Component):
         return m
 
     def _answer(self, m: Module, read: memory.ReadPort, sweep: Any, *, blocks: Value) -> None:
-        """Answer queries; each lets an entry be swept before the next one is taken."""
+        """Answer queries; the first of a collective lets an entry be swept before the next one is taken."""
         asked = Signal(Query, reset_less=True)
         taken, waiting, sweeps = Signal(), Signal(), Signal()
         event, stored = Event(asked.event), read.data
+        now = Cat(self.query.payload.sequence, Event(self.query.payload.event).communicator)
+        swept = Signal(len(now))  # the collective of the last query; at first 0, for which there is nothing to sweep
         m.d.comb += [
             self.query.ready.eq(~waiting & ~sweeps & ~blocks),
             taken.eq(self.query.valid & self.query.ready),
@@ -126,7 +130,7 @@ class EventTable(wiring.Component):
             sweep.payload.sweep.eq(1),
         ]
         with m.If(taken):
-            m.d.sync += [waiting.eq(1), sweeps.eq(1), asked.eq(self.query.payload)]
+            m.d.sync += [waiting.eq(1), sweeps.eq(now != swept), swept.eq(now), asked.eq(self.query.payload)]
         with m.Else():
             with m.If(self.answer.ready):
                 m.d.sync += waiting.eq(0)

@@ -100,7 +100,9 @@ class Landing(wiring.Component):
             check.end.eq(end),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [valid.eq(self.i.valid), flit.eq(self.i.payload), end.eq(coming.offset + coming.length)]
+            m.d.sync += valid.eq(self.i.valid)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [flit.eq(self.i.payload), end.eq(coming.offset + coming.length)]
         payload = self._follow(m, flit, header, check, moves=moves)
         judged = self._judge(m, flit, header, check.reason, payload, moves=moves)
         self._put(m, flit, payload, judged, moves=moves, free=free)
@@ -209,6 +211,9 @@ class Landing(wiring.Component):
             m.d.sync += [
                 writes.eq(moves & payload["inside"] & payload["lands"] & (payload["count"] != 0)),
                 tells.eq(moves & tells_next),
+            ]
+        with m.If(moves):
+            m.d.sync += [
                 write.data.eq(Cat(Mux(flit.head, high, low), high)),
                 write.address.eq(payload["address"]),
                 write.enable.eq(Const((1 << FLIT_BYTES) - 1, FLIT_BYTES) >> others),

@@ -3,22 +3,16 @@
 from amaranth import *
 from amaranth.lib import data, wiring
 
-from mtia.message import MAX_RANKS
-
 from ..core.arbiter import Arbiter
 from ..core.checks import require_int, stream_in, stream_out
 from ..core.clock_gate import ClockGated
 from ..core.connect import connect
 from ..core.fifo import Queue
-from ..hbm.ordered_sum import OrderedSum
-from ..hbm.reduce_lanes import ATOM_BITS
 from .jobs import Done, Loaded, LoadRequest, MemoryJob
+from .line_sums import LineSums
 from .ports import FLIT_BITS, ReadRequest
 from .reducer_read import LineRead, LineReader, LineWrite, ReadUse
 from .reducer_write import LineWriter, wide_write
-
-#: slots that an `OrderedSum` of so many levels takes
-_SLOTS = 1 << (MAX_RANKS - 1).bit_length()
 
 
 class Reducer(wiring.Component):
@@ -76,9 +70,8 @@ class Reducer(wiring.Component):
         m.submodules.flying = flying = Queue(shape=LineRead, depth=self.reads)
         m.submodules.lines = lines = Queue(shape=LineWrite, depth=self.reads)
         m.submodules.copies = copies = Queue(shape=self._line, depth=2)
-        sums = [ClockGated(OrderedSum(slots=_SLOTS)) for _ in range(2 * self.width)]
-        for index, instance in enumerate(sums):
-            m.submodules[f"sum_{index}"] = instance
+        sums = LineSums(width=self.width)
+        m.submodules.sums = gate = ClockGated(sums)
         connect(m, wiring.flipped(self.work), reader.i)
         connect(m, reader.reads, asks.i[0])
         connect(m, reader.writes, lines.i)
@@ -87,15 +80,10 @@ class Reducer(wiring.Component):
         connect(m, writer.write, wiring.flipped(self.sum_write))
         connect(m, writer.done, wiring.flipped(self.done))
         self._drain(m, reader, lines, writer)
-        self._sleep(m, reader, writer, sums)
         self._ask(m, asks, flying)
         self._take(m, flying, copies, sums)
-        results = writer.results
-        m.d.comb += [
-            results.valid.eq(Cat(instance.o.valid for instance in sums).all()),
-            results.payload.data.eq(Cat(instance.o.payload.result for instance in sums)),
-            *(instance.o.ready.eq(results.ready & results.valid) for instance in sums),
-        ]
+        connect(m, sums.o, writer.results)
+        m.d.comb += gate.awake.eq(sums.i.valid | sums.busy)
         return m
 
     def _drain(self, m: Module, reader: LineReader, lines: Queue, writer: LineWriter) -> None:
@@ -103,12 +91,6 @@ class Reducer(wiring.Component):
         under_way = Signal(range(self.reads + 3))
         m.d.sync += under_way.eq(under_way + (lines.i.valid & lines.i.ready) - writer.left)
         m.d.comb += reader.drained.eq(under_way == 0)
-
-    def _sleep(self, m: Module, reader: LineReader, writer: LineWriter, sums: list[ClockGated]) -> None:
-        """The sums are awake from a job's beginning until its last line has left."""
-        jobs = Signal(range(self.reads + 3))
-        m.d.sync += jobs.eq(jobs + (reader.i.valid & reader.i.ready) - writer.job_left)
-        m.d.comb += [instance.awake.eq(jobs != 0) for instance in sums]
 
     def _ask(self, m: Module, arbiter: Arbiter, flying: Queue) -> None:
         """Reads of jobs and of the sequencer to the memory; what each is for is kept."""
@@ -124,26 +106,20 @@ class Reducer(wiring.Component):
             asks.ready.eq(flying.i.ready & self.sum_read.ready),
         ]
 
-    def _take(self, m: Module, flying: Queue, copies: Queue, sums: list[ClockGated]) -> None:
+    def _take(self, m: Module, flying: Queue, copies: Queue, sums: LineSums) -> None:
         """What is read, to where it belongs."""
         use, there, line, takes = flying.o.payload, Signal(), self.sum_data.payload.data, Signal()
         is_slot, is_copy, is_load = Signal(), Signal(), Signal()
-        slots_ready = Signal()
         m.d.comb += [
             there.eq(flying.o.valid & self.sum_data.valid),
             *(is_slot.eq(use.use == ReadUse.SLOT), is_copy.eq(use.use == ReadUse.COPY)),
             is_load.eq(use.use == ReadUse.LOAD),
-            slots_ready.eq(Cat(instance.i.ready for instance in sums).all()),
-            takes.eq((is_slot & slots_ready) | (is_copy & copies.i.ready) | (is_load & self.loaded.ready)),
+            takes.eq((is_slot & sums.i.ready) | (is_copy & copies.i.ready) | (is_load & self.loaded.ready)),
             *(self.sum_data.ready.eq(flying.o.valid & takes), flying.o.ready.eq(self.sum_data.valid & takes)),
             *(copies.i.valid.eq(there & is_copy), copies.i.payload.data.eq(line)),
             self.loaded.valid.eq(there & is_load),
             self.loaded.payload.data.eq(line[:FLIT_BITS]),
+            sums.i.valid.eq(there & is_slot),
+            *(sums.i.payload[name].eq(use[name]) for name in ("kind", "format", "last")),
+            sums.i.payload.data.eq(line),
         ]
-        for index, instance in enumerate(sums):
-            slot = instance.i.payload
-            m.d.comb += [
-                *(slot[name].eq(use[name]) for name in ("kind", "format", "last")),
-                instance.i.valid.eq(there & is_slot & slots_ready),
-                slot.data.eq(line[ATOM_BITS * index : ATOM_BITS * (index + 1)]),
-            ]

@@ -28,7 +28,7 @@ class LineWriter(wiring.Component):
     -------
     lines : stream of `LineWrite`. results, copies : streams of the data of sums and of copies.
     write : stream of writes, see `wide_write`. done : stream of `Done`.
-    left : a line has left: it is written, or had no bytes. job_left : it was the last of its job.
+    left : a line has left: it is written, or had no bytes.
     """
 
     def __init__(self, *, width: int):
@@ -42,7 +42,6 @@ class LineWriter(wiring.Component):
                 "write": stream_out(wide_write(width)),
                 "done": stream_out(Done),
                 "left": wiring.Out(1),
-                "job_left": wiring.Out(1),
             }
         )
 
@@ -63,7 +62,7 @@ class LineWriter(wiring.Component):
             *(self.write.valid.eq(valid & writes & room_to_end), Value.cast(self.write.payload).eq(Value.cast(held))),
             leaves.eq(valid & Mux(writes, self.write.ready, 1) & room_to_end),
             *(ended.i.valid.eq(leaves & last), ended.i.payload.thread.eq(thread)),
-            *(self.left.eq(leaves), self.job_left.eq(leaves & last), room.eq(~valid | leaves)),
+            *(self.left.eq(leaves), room.eq(~valid | leaves)),
             is_set.eq(line.op == MemoryOp.SET),
             is_sum.eq((line.op == MemoryOp.SUM) & (line.bytes != 0)),
             is_copy.eq((line.op == MemoryOp.COPY) & (line.bytes != 0)),

@@ -39,7 +39,9 @@ class Respond(wiring.Component):
             self.o.payload.last.eq(1),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [self.o.valid.eq(self.i.valid), kept.eq(header)]
+            m.d.sync += self.o.valid.eq(self.i.valid)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += kept.eq(header)
         return m
 
 
@@ -70,8 +72,9 @@ class Announce(wiring.Component):
             self.o.payload.last.eq(1),
         ]
         with m.If(free):
+            m.d.sync += valid.eq(self.i.valid)
+        with m.If(self.i.valid & free):
             m.d.sync += [
-                valid.eq(self.i.valid),
                 header.eq(self.i.payload.header),
                 header.end.eq(1),
                 header.length.eq(0),

@@ -77,9 +77,10 @@ struct Memory {
                 uint32_t ask[Ask::words];
                 load(Ask::payload(m), ask);
                 const uint64_t address = ask[0] | static_cast<uint64_t>(ask[1] & 0xffff) << 32;
-                Line line{cycle + memory.latency, {}};
-                std::memcpy(line.words, memory.at(address, sizeof line.words), sizeof line.words);
-                lines.push_back(line);
+                const uint8_t* from = memory.at(address, sizeof Line::words);
+                lines.emplace_back();
+                lines.back().due = cycle + memory.latency;
+                std::memcpy(lines.back().words, from, sizeof Line::words);
                 active = true;
             }
             return active;
@@ -106,9 +107,13 @@ struct Memory {
         const uint8_t* data = raw + 6;
         const uint8_t* enable = data + size;
         for (size_t block = 0; block < size; block += 8) {
-            if (!enable[block / 8]) continue;
-            for (size_t index = block; index < block + 8; ++index) {
-                if (!(enable[block / 8] >> (index % 8) & 1)) continue;
+            const uint8_t chosen = enable[block / 8];
+            if (chosen == 0xff && address + block + 8 <= bytes.size()) {  // as nearly all are
+                std::memcpy(&bytes[address + block], data + block, 8);
+                continue;
+            }
+            for (size_t index = block; chosen && index < block + 8; ++index) {
+                if (!(chosen >> (index % 8) & 1)) continue;
                 if (address + index >= bytes.size()) {
                     throw std::runtime_error("write past the memory at " + std::to_string(address + index));
                 }

@@ -343,9 +343,9 @@ def _put(node: Design, parameters: MessageParameters, settings: DomainSettings |
     return domain, completion.cycle - completion.cycles
 
 
-def last_byte_to_completion(node: Design, *, parameters: MessageParameters) -> int:
-    """Cycles from the last write of a message at its receiver to the completion there."""
-    job = Job(collective=Collective.SENDRECV, algorithm=Algorithm.RENDEZVOUS, ranks=2, bytes=4096)
+def last_byte_to_completion(node: Design, *, parameters: MessageParameters, bytes: int = 2048) -> int:
+    """Cycles from the last write of a message of so many bytes at its receiver to the completion there."""
+    job = Job(collective=Collective.SENDRECV, algorithm=Algorithm.RENDEZVOUS, ranks=2, bytes=bytes)
     run = CollectiveRun(node, [job], parameters=parameters)
     (result,) = run.run()
     return result.begun_at[1] + result.rank_cycles[1] - (run.domain.last_write(1) or 0)

@@ -8,6 +8,7 @@ switch with multicast and reductions. The switch is held to the RTL by a test at
 import ctypes
 import functools
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -143,6 +144,7 @@ class Domain:
         self._close = weakref.finalize(self, self._library.domain_free, self._handle)
         self._library.domain_reset(self._handle, 2)
         self._completed: list[Completion] = []
+        self._seconds = 0.0
 
     @property
     def nodes(self) -> int:
@@ -158,6 +160,11 @@ class Domain:
     def cycles(self) -> int:
         """Cycles since the reset."""
         return int(self._library.domain_cycle(self._handle))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of this process in `run` since the reset: that of the simulation alone."""
+        return self._seconds
 
     def memory(self, node: int) -> NDArray[np.uint8]:
         """The memory of a node, to read and to write between two runs."""
@@ -202,7 +209,9 @@ class Domain:
         while self.cycles - start < cycles:
             left = wanted - len(self._completed) if completions else 0
             budget = min(_SLICE_CYCLES, cycles - (self.cycles - start))
+            started = time.process_time()
             end = self._library.domain_run(self._handle, left, budget, quiet if completions else 1 << 62)
+            self._seconds += time.process_time() - started
             self._collect()
             if end == _BROKEN:
                 raise SimulationError(f"domain: {self._library.domain_message(self._handle).decode()}")

@@ -63,6 +63,16 @@ def test_long_pieces_where_sums_are_many() -> None:
     assert best_piece(C.ALLREDUCE, A.TWO_SHOT, **figures) > best_piece(C.ALLREDUCE, A.TWO_SHOT, sum_cycles=0, **figures)
 
 
+def test_short_pieces_where_sums_hide_each_other() -> None:
+    """Sums of a reduce-scatter follow each other, so its pieces are short where few bytes are added, long else."""
+    figures: dict[str, Any] = {"bytes": 4096, "mtu": 4064, "lines": 2}
+    assert [best_piece(C.REDUCESCATTER, A.LINEAR, ranks=ranks, **figures) for ranks in (2, 8, 16)] == [736, 288, 160]
+    largest = {"bytes": 1 << 20, "mtu": 4064, "lines": 2}
+    assert best_piece(C.REDUCESCATTER, A.LINEAR, ranks=72, **largest) > best_piece(
+        C.ALLREDUCE, A.TWO_SHOT, ranks=72, **largest
+    )
+
+
 def test_wrong() -> None:
     with pytest.raises(ValueError, match="ranks must be from 2 to 72, not 1"):
         best_piece(C.ALLREDUCE, A.TWO_SHOT, ranks=1, bytes=64)

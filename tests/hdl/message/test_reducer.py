@@ -7,6 +7,7 @@ import pytest
 
 from golden import near_memory as golden
 from hdl.message.jobs import MemoryOp
+from hdl.message.line_sums import LineSums
 from hdl.message.reducer import Reducer
 from hdl.message.reducer_read import LineReader
 from hdl.message.reducer_write import LineWriter
@@ -229,6 +230,7 @@ def test_words_read_among_sums(lanes, width, seed):
         (Reducer, {"reads": 3}, ValueError, r"^Reducer reads must be at least 4, not 3$"),
         (Reducer, {"reads": "8"}, TypeError, r"^Reducer reads must be an integer, not '8'$"),
         (LineReader, {"width": 0}, ValueError, r"^Reducer width must be in 1 to 4, not 0$"),
+        (LineSums, {"width": 5}, ValueError, r"^Line sums width must be in 1 to 4, not 5$"),
         (LineWriter, {"width": 0}, ValueError, r"^Reducer width must be in 1 to 4, not 0$"),
     ],
 )

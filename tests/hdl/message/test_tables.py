@@ -174,6 +174,28 @@ def test_stale_events_are_swept():
         assert drive(EventTable(communicators=1), ("i", recent), sweep, kept) == [(1, 0), (complete, 0)]
 
 
+def test_questions_do_not_hold_up_arrivals():
+    """An arrival a cycle, while the same event is asked for again and again; the first question takes a place."""
+    dut = EventTable(communicators=1)
+
+    async def run(ctx):
+        ctx.set(dut.i.payload, {"event": 7, "sequence": 9, "slot": 0})
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick().until(dut.i.ready)
+        ctx.set(dut.query.payload, {"event": 7, "sequence": 9, "mask": 2})
+        ctx.set(dut.query.valid, 1)
+        ctx.set(dut.answer.ready, 1)
+        taken = answers = 0
+        for _ in range(MAX_RANKS):
+            taken += ctx.get(dut.i.ready)
+            answers += ctx.get(dut.answer.valid)
+            await ctx.tick()
+        assert taken == MAX_RANKS - 1
+        assert answers >= MAX_RANKS // 2 - 1
+
+    simulate(dut, run)
+
+
 def test_forget_comes_through():
     """Arrivals or READYs without end do not hold it back."""
     for dut in (EventTable(communicators=1), Ready(communicators=1)):
