@@ -7,13 +7,13 @@
 928
 """
 
-from .collectives import Algorithm, Collective
+from .collectives import WINDOW, Algorithm, Collective
 from .collectives_entries import Cut
 from .collectives_geometry import MAX_PIECE, REDUCING, Geometry, geometry, most_bytes, program_for
 from .message import FLIT_BYTES, MAX_PACKET, flits
 from .near_memory import ReduceFormat
 
-#: of a step of a reduce-scatter that has one flit, with its share of what lies between two entries
+#: of a step of a reduce-scatter or of an in-switch reduction that has one flit, with its share of what lies between two entries
 _STEP_CYCLES = 2
 
 
@@ -39,6 +39,7 @@ def best_piece(
     step_cycles: int = 6,
     sum_cycles: int = 50,
     wait_cycles: int = 11,
+    trip_cycles: int = 80,
     format: ReduceFormat = ReduceFormat.FP32,
 ) -> int:
     """The `piece_limit` of `mtia.collectives_geometry.geometry` with which the least cycles are expected.
@@ -46,6 +47,7 @@ def best_piece(
     A collective takes `send_cycles`, or the time to add all its pieces if that is more, and the time to add one piece
     at the end: until then adding hides behind arrivals. In a reduce-scatter nothing waits for a sum but the end, so
     that sums follow each other closely and a piece costs whole lines only, or the time to wait for the next.
+    A switch adds as contributions come; its ranks wait for the result of the piece `mtia.collectives.WINDOW` before.
     A ring takes the longest pieces, because each waits for the one before at every rank. Pieces fill their last flit:
     32 + 64 k bytes. Those of an in-switch reduction that is too long for one are for its parts.
 
@@ -54,6 +56,7 @@ def best_piece(
     step_cycles: from step to step
     sum_cycles:  of a sum beside those for its flits, from the arrival to the first step behind it
     wait_cycles: from the end of one wait for arrivals to that of the next
+    trip_cycles: of a contribution to the switch and its result to all, beside those for their flits
     """
     if algorithm is Algorithm.RING:
         return MAX_PIECE
@@ -67,7 +70,9 @@ def best_piece(
             return send + cut.piece / FLIT_BYTES
         if collective is Collective.REDUCESCATTER:
             return _scatter_cycles(cut, ranks=ranks, mtu=mtu, line=FLIT_BYTES * lines, wait_cycles=wait_cycles)
-        add = ranks * cut.piece / (FLIT_BYTES * lines) + (0 if algorithm is Algorithm.IN_SWITCH else sum_cycles)
+        if algorithm is Algorithm.IN_SWITCH:
+            return _in_switch_cycles(cut, ranks=ranks, mtu=mtu, trip_cycles=trip_cycles) * bytes / count
+        add = ranks * cut.piece / (FLIT_BYTES * lines) + sum_cycles
         return (max(send, cut.pieces * add) + add) * bytes / count
 
     limits = range(mtu, 0, -FLIT_BYTES)
@@ -84,6 +89,17 @@ def _scatter_cycles(cut: Geometry, *, ranks: int, mtu: int, line: int, wait_cycl
         arrived += (ranks - 1) * max(_STEP_CYCLES, _message_flits(length, mtu))
         added = max(arrived, added) + max(wait_cycles, ranks * -(-length // line))
     return added
+
+
+def _in_switch_cycles(cut: Geometry, *, ranks: int, mtu: int, trip_cycles: int) -> float:
+    """Cycles until the last result is there: contributions leave one after the other, as far as the window lets them.
+
+    A piece goes round when all ranks have sent to all units and all have taken all results.
+    """
+    lengths = [_message_flits(cut.length(0, piece), mtu) for piece in range(cut.pieces)]
+    send = ranks * sum(max(_STEP_CYCLES, length) for length in lengths)
+    trips = sum(trip_cycles + 2 * ranks * length for length in lengths)
+    return max(send, trips / WINDOW) + ranks * max(lengths) + trip_cycles
 
 
 def _message_flits(length: int, mtu: int) -> int:

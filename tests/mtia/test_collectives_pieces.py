@@ -67,10 +67,19 @@ def test_short_pieces_where_sums_hide_each_other() -> None:
     """Sums of a reduce-scatter follow each other, so its pieces are short where few bytes are added, long else."""
     figures: dict[str, Any] = {"bytes": 4096, "mtu": 4064, "lines": 2}
     assert [best_piece(C.REDUCESCATTER, A.LINEAR, ranks=ranks, **figures) for ranks in (2, 8, 16)] == [736, 288, 160]
-    largest = {"bytes": 1 << 20, "mtu": 4064, "lines": 2}
+    largest: dict[str, Any] = {"bytes": 1 << 20, "mtu": 4064, "lines": 2}
     assert best_piece(C.REDUCESCATTER, A.LINEAR, ranks=72, **largest) > best_piece(
         C.ALLREDUCE, A.TWO_SHOT, ranks=72, **largest
     )
+
+
+def test_pieces_for_the_switch() -> None:
+    """Long where ranks wait for results, short where the last piece's results are most of the time."""
+    figures: dict[str, Any] = {"mtu": 1056}
+    few = best_piece(C.ALLREDUCE, A.IN_SWITCH, ranks=2, bytes=65536, **figures)
+    assert few == 1056
+    assert best_piece(C.ALLREDUCE, A.IN_SWITCH, ranks=72, bytes=66816, **figures) == 160
+    assert best_piece(C.ALLREDUCE, A.IN_SWITCH, ranks=8, bytes=65536, trip_cycles=0, **figures) < few
 
 
 def test_wrong() -> None:
