@@ -13,7 +13,7 @@ from .collectives_geometry import MAX_PIECE, REDUCING, Geometry, geometry, most_
 from .message import FLIT_BYTES, MAX_PACKET, flits
 from .near_memory import ReduceFormat
 
-#: of a step of a reduce-scatter or of an in-switch reduction that has one flit, with its share of what lies between two entries
+#: of a step of one flit, of a reduce-scatter or an in-switch reduction, with its share of what lies between two entries
 _STEP_CYCLES = 2
 
 

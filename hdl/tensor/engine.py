@@ -79,16 +79,20 @@ class Engine(wiring.Component):
         return 1 + self._wait + Unit.latency_of(self.shape)
 
     @property
+    def credits(self) -> int:
+        """Result beats that may be under way or wait in the queue: enough for one a cycle."""
+        return self._pipeline + 3 + self._engine.deep
+
+    @property
     def _wait(self) -> int:
         """Cycles that decoding takes beyond one: in a deep engine one, for formats to be looked up."""
         return DecodeBeat.latency_of(deep=self._engine.deep) - 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self._pipeline + 3
-        m.submodules.sequencer = sequencer = Sequencer(shape=self.shape, interval=self.interval, credits=depth)
+        m.submodules.sequencer = sequencer = Sequencer(shape=self.shape, interval=self.interval, credits=self.credits)
         m.submodules.loader = loader = Loader(shape=self.shape)
-        m.submodules.queue = queue = Queue(shape=result_layout(self.shape), depth=depth)
+        m.submodules.queue = queue = Queue(shape=result_layout(self.shape), depth=self.credits)
         connect(m, wiring.flipped(self.passes), sequencer.passes)
         connect(m, wiring.flipped(self.stationary), loader.rows)
         connect(m, queue.o, wiring.flipped(self.results))
@@ -106,7 +110,8 @@ class Engine(wiring.Component):
             sequencer.valid.eq(self.streamed.valid),
             self.streamed.ready.eq(sequencer.ready),
             sequencer.loaded.eq(loader.loaded),
-            sequencer.release.eq(queue.credit),
+            # In a deep engine the way back from the consumer's ready ends in a register.
+            sequencer.release.eq(delay(m, queue.credit, self._engine.deep, name="release", reset_less=False)),
             loader.swap.eq(sequencer.swap),
         ]
         emits = Cat(sequencer.issue & sequencer.current.last, mode.dense, sequencer.ends)

@@ -25,10 +25,10 @@ class EngineTiming:
 
     A beat is taken in the cycle in which its pass was taken before, its block is complete (2 cycles after its last
     row, in a deep engine 1, and 1 after the block before was taken over), its accumulator was last used `interval`
-    cycles ago or starts from +0, and, in a last pass, fewer than `credits` results are on their way. Its result is
-    offered `latency` cycles later, behind those before it. A pass is taken when none runs or with the last beat of
-    the one before; a row unless it would be the second one behind a complete block that stays (in a deep engine, the
-    first one behind any complete block).
+    cycles ago or starts from +0, and, in a last pass, fewer than `credits` results are on their way (a deep engine
+    counts one as that for a cycle more). Its result is offered `latency` cycles later, behind those before it. A pass
+    is taken when none runs or with the last beat of the one before; a row unless it would be the second one behind a
+    complete block that stays (in a deep engine, the first one behind any complete block).
 
     dut:      the engine
     shape:    of its data path
@@ -62,6 +62,7 @@ class EngineTiming:
         self._done = 0
         self._used: dict[int, int] = {}
         self._results: deque[int] = deque()
+        self._returning = 0  # taken in the cycle before, by a deep engine not yet known to be
         self._blocks: deque[int] = deque()
         self._rows = 0
         self._swapped = -2
@@ -87,7 +88,7 @@ class EngineTiming:
         waits = {
             "block": self._done == 0 and not self._is_complete(),
             "hazard": not current.first and self._cycle - last_use < self.interval,
-            "credit": bool(current.last) and len(self._results) >= self.credits,
+            "credit": bool(current.last) and len(self._results) + self._returning >= self.credits,
         }
         return frozenset(reason for reason, waiting in waits.items() if waiting)
 
@@ -119,6 +120,7 @@ class EngineTiming:
             raise TimingError(f"cycle {self._cycle} since reset: {what} must be {int(expected)}{waits}")
 
     def _note(self, issue: bool, swap: bool, ends: bool, moved: set[str]) -> None:
+        self._returning = int(self._deep and "results" in moved)
         if "results" in moved:
             self._results.popleft()
         if swap:

@@ -44,8 +44,9 @@ class Bench:
     def __init__(self, parameters: EngineParameters):
         engine = Engine(parameters=parameters)
         self.design: Design = design_of(engine, name="engine")
-        # the queue of results takes what the pipeline holds and two more
-        self.figures = {"latency": engine.latency, "interval": engine.interval, "credits": engine.latency + 2}
+        # the queue of results takes what the pipeline holds and two more, in a deep engine three
+        assert engine.credits == engine.latency + 2 + parameters.deep
+        self.figures = {"latency": engine.latency, "interval": engine.interval, "credits": engine.credits}
         self.engine = dataclasses.asdict(parameters)
 
     def run(self, folder: Any, seed: int, tests: str | None = None, **figures: int) -> CocotbRun:
