@@ -55,7 +55,7 @@ def test_the_runtime_is_compiled_once(tmp_path, monkeypatch):
 @pytest.mark.sim
 def test_a_model_of_many_files_has_headers_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("MTIA_CACHE", str(tmp_path))
-    design = design_of(Adder())
+    design = design_of(Wires())
     main = '#include "Vtop.h"\nint main() { return 0; }\n'
     files = {"main.cpp": main, "lint.vlt": verilator.lint_file(), "top.v": design.verilog}
     options = ["--output-split", "1", *verilator.warning_options()]

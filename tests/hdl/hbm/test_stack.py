@@ -28,8 +28,9 @@ from tests.hdl.hbm.systems import SystemBench, compare, expected, places
 from tests.hdl.pysim import simulate
 
 HBM3 = hbm.get("HBM3-6.4")
-#: two channels, neither SIDs nor rows a power of two
-SMALL = replace(HBM3, organization=replace(HBM3.organization, channels=2, sids=3, rows=24, source="user"))
+#: two channels of few banks, neither SIDs nor rows a power of two
+_FEW_BANKS = replace(HBM3.organization, channels=2, sids=3, bank_groups=2, banks_per_group=2, rows=24, source="user")
+SMALL = replace(HBM3, organization=_FEW_BANKS)
 MAP = AddressMap.of(SMALL.organization, level="stack")
 SIZES = PoolSizes(entries=8, lines=4, responses=16)
 PORTS = 2
@@ -80,6 +81,8 @@ def test_every_place_of_a_row(seed):
     addresses = np.arange(1 << 12)
     data = np.random.default_rng(seed).integers(0, 1 << 32, (len(addresses), 8), np.uint32)
     bench.run([Requests(op=Op.WR, address=addresses, data=data), Requests(op=Op.RD, address=addresses[:1])])
+    # a write is answered before it is in the bank; a read of the same atom waits for it
+    bench.run([Requests(op=Op.RD, address=addresses[-64:]), Requests(op=Op.RD, address=addresses[:1])])
     for channel, device in enumerate(bench.devices):
         where, inner = split(addresses, MAP)
         mine = np.flatnonzero(where == channel)

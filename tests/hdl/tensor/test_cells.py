@@ -80,7 +80,8 @@ def test_beats_of_any_bits(stationary, seed):
         assert not len(different), (stationary, streamed, different[0], sent[different[0][0]])
 
 
-@pytest.mark.parametrize("name", ["mtia300", pytest.param("mtia450", marks=pytest.mark.long)])  # two minutes to build
+@pytest.mark.long  # minutes to build
+@pytest.mark.parametrize("name", ["mtia300", "mtia450"])
 def test_products(name, seed):
     """Whole engines: every pair of the generation, over several passes, blocks and runs of beats."""
     generator = np.random.default_rng(seed)
