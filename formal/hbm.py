@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from amaranth.hdl import Array, Assert, Assume, Cat, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -15,6 +15,8 @@ from hdl.hbm.port import MemoryPort
 from hdl.hbm.refresh import Refresh, RefreshWork
 from mtia import hbm
 
+from .parts import at_most_one, begin
+
 #: cycles after which a bank may be closed, refreshed or used again, and for which the row bus is taken, at most
 STALL = 3
 #: the same, longer than a bank's refreshes are apart: its limit cannot be kept
@@ -23,21 +25,11 @@ LONG_STALL = 40
 REFI = 128
 
 
-def _clocked(m: Module, clock: Value) -> None:
-    m.domains.sync = clocked = ClockDomain(reset_less=True)
-    m.d.comb += clocked.clk.eq(clock)
-
-
 def _count(bits: Value) -> Value:
     total: Value = bits[0]
     for bit in list(bits)[1:]:
         total = total + bit
     return total
-
-
-def _at_most_one(bits: Value) -> Value:
-    more_than_lowest = Value.cast(bits & (bits - 1))
-    return ~more_than_lowest.any()
 
 
 class AgeProof(wiring.Component):
@@ -50,20 +42,19 @@ class AgeProof(wiring.Component):
         super().__init__({name: In(width) for name, width in {"place": 4, "leave": 4, "choice": 4, "clk": 1}.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        _clocked(m, self.clk)
+        m = begin(self)
         n = len(self.place)
         m.submodules.age = age = AgeOrder(entries=n)
         occupied, chosen = Signal(n), Signal(n)
         ranks = [Signal(range(n + 1), name=f"rank_{place}") for place in range(n)]
         m.d.comb += [
-            Assume(_at_most_one(self.place) & ((self.place & occupied) == 0)),
-            Assume(_at_most_one(self.leave) & ((self.leave & ~occupied) == 0)),
+            Assume(at_most_one(self.place) & ((self.place & occupied) == 0)),
+            Assume(at_most_one(self.leave) & ((self.leave & ~occupied) == 0)),
             chosen.eq(self.choice & occupied),
             age.placed.eq(self.place),
             age.occupied.eq(occupied),
             age.choice[0].eq(chosen),
-            Assert(_at_most_one(age.oldest[0])),
+            Assert(at_most_one(age.oldest[0])),
             Assert((age.oldest[0] != 0) == (chosen != 0)),
         ]
         m.d.sync += occupied.eq((occupied & ~self.leave) | self.place)
@@ -92,8 +83,7 @@ class RefreshProof(wiring.Component):
         super().__init__({name: In(width) for name, width in widths.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        _clocked(m, self.clk)
+        m = begin(self)
         geometry = Geometry(sids=1, bank_groups=1, banks=2, rows=2, columns=2)
         cycles = replace(Cycles.of(hbm.get("HBM3-6.4"), pc=0), refi=REFI, postpone=1)
         m.submodules.refresh = refresh = Refresh(geometry=geometry, cycles=cycles)
@@ -165,8 +155,7 @@ class PoolProof(wiring.Component):
         super().__init__({name: In(width) for name, width in widths.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        _clocked(m, self.clk)
+        m = begin(self)
         m.submodules.pool = pool = Pool(geometry=self._geometry, entries=3)
         is_open, row, waiting = Signal(4), Signal(4), Signal(16)
         inserted, taken, closing = Signal(), Signal(), Signal(4)
@@ -256,8 +245,7 @@ class OrderProof(wiring.Component):
         super().__init__({name: In(width) for name, width in widths.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        _clocked(m, self.clk)
+        m = begin(self)
         m.submodules.order = order = InOrder(port=MemoryPort(address_bits=1, tag_bits=3, id_bits=1), slots=3)
         request, back, out = order.request, order.back, order.response
         taken, left = Signal(), Signal()

@@ -1,12 +1,14 @@
 """Two links of the smallest size over wires that lose and damage frames as they like, and then no more."""
 
-from amaranth.hdl import Assert, Cat, ClockDomain, Module, Signal, Value
+from amaranth.hdl import Assert, Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.link.frame import LinkState
 from hdl.link.link import Link
 from mtia.link import CrcParameters, LinkParameters
+
+from .parts import begin
 
 
 def smallest(*, replay_timer: bool = True) -> LinkParameters:
@@ -66,14 +68,13 @@ class LinkPairProof(wiring.Component):
         super().__init__({name: In(width) for name, width in ports.items()} | {"up": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.domains.sync = clocked = ClockDomain(reset_less=True)  # a reset port would be one more free input
+        m = begin(self)
         m.submodules.a = a = Link(parameters=self._parameters)
         m.submodules.b = b = Link(parameters=self._parameters)
         bound = self._bound or 1
         is_calm, passed, since = Signal(), Signal(range(self._window + 1)), Signal(range(bound + 1))
         wild, is_over = Signal(), Signal()
-        m.d.comb += [clocked.clk.eq(self.clk), wild.eq(self.up & ~is_calm), is_over.eq(since == bound)]
+        m.d.comb += [wild.eq(self.up & ~is_calm), is_over.eq(since == bound)]
         with m.If((a.state == LinkState.UP) & (b.state == LinkState.UP)):
             m.d.sync += self.up.eq(1)
         with m.If(wild):

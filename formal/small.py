@@ -1,6 +1,6 @@
 """Properties of single parts, for all inputs."""
 
-from amaranth.hdl import Assert, Assume, ClockDomain, Module, Signal
+from amaranth.hdl import Assert, Assume, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
@@ -8,6 +8,8 @@ from hdl.core.arbiter import Arbiter
 from hdl.core.fifo import Queue
 from hdl.link.credit import Credit
 from mtia.link import LinkParameters
+
+from .parts import begin
 
 
 class CreditProof(wiring.Component):
@@ -28,14 +30,12 @@ class CreditProof(wiring.Component):
         super().__init__({name: In(width) for name, width in ports.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.domains.sync = clocked = ClockDomain(reset_less=True)
+        m = begin(self)
         m.submodules.credit = credit = Credit(parameters=self._parameters)
         bits, room = self._parameters.credit_bits, self._parameters.buffer
         there = Signal(bits + 1)  # flits on their way or in the buffer
         known, lead, told_there = Signal(bits), Signal(bits), Signal(bits)
         m.d.comb += [
-            clocked.clk.eq(self.clk),
             credit.spent.eq(self.spend & credit.available),
             credit.freed.eq(self.free & (there != 0)),
             credit.told.eq(self.told),
@@ -66,14 +66,13 @@ class ArbiterProof(wiring.Component):
         super().__init__({name: In(width) for name, width in ports.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.domains.sync = clocked = ClockDomain(reset_less=True)
+        m = begin(self)
         shape = data.StructLayout({"last": 1, "item": 1})
         m.submodules.arbiter = arbiter = Arbiter(shape=shape, inputs=3, last="last")
         taken, waits, kept = Signal(3), Signal(3), Signal(6)
         is_open, source, had, before = Signal(), Signal(2), Signal(), Signal(2)
         out = arbiter.o
-        m.d.comb += [clocked.clk.eq(self.clk), out.ready.eq(self.ready)]
+        m.d.comb += [out.ready.eq(self.ready)]
         for index, stream in enumerate(arbiter.i):
             place = slice(2 * index, 2 * index + 2)
             m.d.comb += [
@@ -112,13 +111,11 @@ class QueueProof(wiring.Component):
         super().__init__({name: In(1) for name in ("valid", "ready", "clk")})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.domains.sync = clocked = ClockDomain(reset_less=True)
+        m = begin(self)
         m.submodules.queue = queue = Queue(shape=3, depth=3, buffered=self._buffered)
         entered, left, had = Signal(3), Signal(3), Signal()
         inside = Signal(3)
         m.d.comb += [
-            clocked.clk.eq(self.clk),
             queue.i.valid.eq(self.valid),
             queue.i.payload.eq(entered),
             queue.o.ready.eq(self.ready),

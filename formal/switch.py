@@ -1,8 +1,6 @@
 """Properties of the switch's control, for all inputs."""
 
-from typing import Any
-
-from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -15,17 +13,7 @@ from hdl.switch.tree_lane import TreeLane
 from mtia.message import Channel
 from mtia.switch import SwitchParameters
 
-
-def _begin(proof: wiring.Component) -> Module:
-    """A module whose clock is the proof's `clk`; without a reset, which would be one more free input."""
-    m = Module()
-    m.domains.sync = clocked = ClockDomain(reset_less=True)
-    m.d.comb += clocked.clk.eq(proof.clk)
-    return m
-
-
-def _is_one_or_none(bits: Value) -> Any:
-    return (bits & (bits - 1)) == 0
+from .parts import at_most_one, begin
 
 
 class TurnsProof(wiring.Component):
@@ -43,12 +31,12 @@ class TurnsProof(wiring.Component):
         super().__init__({"requests": In(inputs), "taken": In(1), "clk": In(1)})
 
     def elaborate(self, platform: object) -> Module:
-        m = _begin(self)
+        m = begin(self)
         m.submodules.turns = turns = RoundRobin(inputs=self._inputs)
         picked = turns.picked
         m.d.comb += [
             *(turns.requests.eq(self.requests), turns.taken.eq(self.taken)),
-            Assert(_is_one_or_none(picked) & ((picked & ~self.requests) == 0)),
+            Assert(at_most_one(picked) & ((picked & ~self.requests) == 0)),
             Assert(picked.any() == self.requests.any()),
         ]
         for waiting in range(self._inputs):
@@ -76,7 +64,7 @@ class MatchingProof(wiring.Component):
         super().__init__({"request": In(bits), "ends": In(bits), "is_free": In(inputs), "clk": In(1)})
 
     def elaborate(self, platform: object) -> Module:
-        m = _begin(self)
+        m = begin(self)
         m.submodules.matching = matching = Matching(inputs=self._inputs, outputs=self._outputs)
         m.d.comb += matching.is_free.eq(self.is_free)
         kept = []
@@ -85,8 +73,8 @@ class MatchingProof(wiring.Component):
             request, ends = (bits.word_select(index, self._outputs) for bits in (self.request, self.ends))
             m.d.comb += [
                 *(matching.request[index].eq(request), matching.ends[index].eq(ends)),
-                Assume(_is_one_or_none(ends) & ((ends & ~owned) == 0)),
-                Assert(_is_one_or_none(start) & ((start & ~request) == 0)),
+                Assume(at_most_one(ends) & ((ends & ~owned) == 0)),
+                Assert(at_most_one(start) & ((start & ~request) == 0)),
                 Assert(~start.any() | self.is_free[index]),
             ]
             m.d.sync += owned.eq((owned & ~ends) | start)
@@ -94,7 +82,7 @@ class MatchingProof(wiring.Component):
         for output in range(self._outputs):
             started = Cat(start[output] for start in matching.start)
             held = Cat(each[output] for each in kept)
-            m.d.comb += Assert(_is_one_or_none(Cat(started, held)))
+            m.d.comb += Assert(at_most_one(Cat(started, held)))
             for waiting in range(self._inputs):
                 self._bound(m, matching, started, waiting, output)
         return m
@@ -118,7 +106,7 @@ class RoomProof(wiring.Component):
         super().__init__({name: In(1) for name in ("fetch", "ready", "clk")})
 
     def elaborate(self, platform: object) -> Module:
-        m = _begin(self)
+        m = begin(self)
         parameters = SwitchParameters(ports=2, queue_flits=4, groups=1, buses=0, pieces=0)
         m.submodules.port = port = OutputPort(parameters=parameters, channel=Channel.REQUEST)
         fetched, left = Signal(4), Signal(4)
@@ -155,7 +143,7 @@ class PlacesProof(wiring.Component):
         super().__init__({name: In(shape) for name, shape in ports.items()})
 
     def elaborate(self, platform: object) -> Module:
-        m = _begin(self)
+        m = begin(self)
         count = self._places
         m.submodules.table = table = Places(places=count, ranks=self._ranks)
         valid, hits = Signal(count), Signal(count)
@@ -169,7 +157,7 @@ class PlacesProof(wiring.Component):
             hits.eq(Cat(key == self.key for key in keys) & valid),
             there.eq(self._there(hits, slots)),
             Assume((self.released & (~valid | found)) == 0),
-            Assert(_is_one_or_none(found) & _is_one_or_none(hits)),
+            Assert(at_most_one(found) & at_most_one(hits)),
             Assert(~hits.any() | (found == hits)),
             Assert(hits.any() | ((found & valid) == 0)),
             Assert(found.any() | valid.all()),
@@ -208,7 +196,7 @@ class MeetingProof(wiring.Component):
         super().__init__({"offer": In(1), "place": In(1), "pair": In(range(3)), "clk": In(1)})
 
     def elaborate(self, platform: object) -> Module:
-        m = _begin(self)
+        m = begin(self)
         parameters = SwitchParameters(ports=8, queue_flits=4, groups=1, buses=1, pieces=self._PLACES, slot_bytes=32)
         m.submodules.meeting = meeting = Meeting(parameters=parameters)
         valid, sent = Signal(), [Signal(3, name=f"sent_{place}") for place in range(self._PLACES)]

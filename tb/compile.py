@@ -63,7 +63,7 @@ class Recipe:
             self._build(folder)
             cache.keep_only(folder, {self.product, "build.log", *files})
 
-        settings = [self.product, *self.sources, *self._options, self._fast, self.runtime, *self._variables]
+        settings = [self.product, *self.sources, *self._options, self._fast, self.runtime]
         return cache.fetch([*files, *files.values(), *settings, *verilator.fingerprint()], build) / self.product
 
     @property
@@ -77,27 +77,26 @@ class Recipe:
     def _fast(self) -> str:
         return " ".join([self.optimise, *(option for option in _SHORT_SEARCHES if takes(verilator.compiler(), option))])
 
-    @property
-    def _variables(self) -> list[str]:
-        return [f"OPT_GLOBAL={self.runtime}"]
-
     def _build(self, folder: Path) -> None:
         verilator.run([str(verilator.executable()), *self._options, *self.sources], cwd=folder)
         classes = (folder / "obj" / f"{_PREFIX}_classes.mk").read_text()
         parallel = "VM_PARALLEL_BUILDS = 1" in classes
-        shared = self._shared(folder, _listed(classes, "VM_GLOBAL_FAST"), headers=not parallel)
+        shared = self._shared(folder, classes, headers=not parallel)
         objects = " ".join(str(path) for path in sorted(shared.glob("*.o")))
         # a compiler reads one precompiled header: large models have their own
         fast = self._fast if parallel else f"-include {shared / 'all.h'} {self._fast}"
-        variables = [*self._variables, f"OPT_FAST={fast}", "VM_GLOBAL_FAST=", f"LOADLIBES={objects}"]
-        self._make(folder, [f"-j{verilator.jobs()}", *variables, f"../{self.product}"])
+        self._make(folder, fast, ["VM_GLOBAL_FAST=", f"LOADLIBES={objects}", f"../{self.product}"])
 
-    def _make(self, folder: Path, arguments: Sequence[str]) -> None:
-        verilator.run(["make", "--no-print-directory", "-C", "obj", "-f", f"{_PREFIX}.mk", *arguments], cwd=folder)
+    def _make(self, folder: Path, fast: str, arguments: Sequence[str]) -> None:
+        make = ["make", "--no-print-directory", "-C", "obj", "-f", f"{_PREFIX}.mk", f"-j{verilator.jobs()}"]
+        verilator.run([*make, f"OPT_GLOBAL={self.runtime}", f"OPT_FAST={fast}", *arguments], cwd=folder)
 
-    def _shared(self, folder: Path, names: Sequence[str], *, headers: bool) -> Path:
-        """Folder with the run-time library's objects; with ``headers``, of the headers precompiled too."""
-        classes = (folder / "obj" / f"{_PREFIX}_classes.mk").read_text()
+    def _shared(self, folder: Path, classes: str, *, headers: bool) -> Path:
+        """Folder with the run-time library's objects; with ``headers``, of the headers precompiled too.
+
+        ``classes`` is the makefile in which Verilator lists what the model needs.
+        """
+        names = _listed(classes, "VM_GLOBAL_FAST")
         switches = re.findall(r"^VM_(?:TRACE|TIMING|COVERAGE)\w* = \d+", classes, flags=re.MULTILINE)
         text = "".join(f"#include <{name}>\n" for name in _HEADERS)
 
@@ -106,12 +105,12 @@ class Recipe:
             if headers:
                 (folder / "obj" / "all.h").write_text(text)
                 targets.append("all.h.fast.gch")
-            self._make(folder, [f"-j{verilator.jobs()}", *self._variables, f"OPT_FAST={self._fast}", *targets])
+            self._make(folder, self._fast, targets)
             for target in targets:
                 (folder / "obj" / target).rename(place / target.replace(".fast", ""))
             (place / "all.h").write_text(text)
 
-        settings = [*self.flags, *self._variables, *verilator.fingerprint()]
+        settings = [*self.flags, self.runtime, *verilator.fingerprint()]
         parts = ["shared", *names, *switches, *settings, *([text, self._fast] if headers else ())]
         return cache.fetch(parts, build)
 

@@ -137,10 +137,15 @@ def _heading(recorded: Recorded, first: int, last: int) -> Heading:
         f"shown: cycles {first} to {last}",
     ]
     return Heading(
-        title=f"{what} on the {run['generation'].upper().replace('MTIA', 'MTIA ')}",
+        title=f"{what} on the {_chip(run)}",
         badge="PASS" if run["match"] else "FAIL",
         facts=" · ".join(fact for fact in facts if fact),
     )
+
+
+def _chip(run: dict[str, Any]) -> str:
+    """Name of the generation as people write it."""
+    return str(run["generation"]).upper().replace("MTIA", "MTIA ")
 
 
 def _collective_heading(run: dict[str, Any], first: int, last: int) -> Heading:
@@ -152,7 +157,7 @@ def _collective_heading(run: dict[str, Any], first: int, last: int) -> Heading:
         f"shown: cycles {first} to {last}",
     ]
     return Heading(
-        title=f"A node of {run['ranks']} in {run['op']} on the {run['generation'].upper().replace('MTIA', 'MTIA ')}",
+        title=f"A node of {run['ranks']} in {run['op']} on the {_chip(run)}",
         badge="PASS" if run["match"] else "FAIL",
         facts=" · ".join(facts),
     )
