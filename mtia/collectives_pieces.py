@@ -65,13 +65,13 @@ def best_piece(
         count = min(bytes, most_bytes(collective, algorithm, ranks=ranks, piece_limit=limit))
         figures = {"ranks": ranks, "piece_limit": limit}
         cut = geometry(collective, algorithm, bytes=count, format=format, **figures)
-        send = send_cycles(collective, algorithm, cut, ranks=ranks, mtu=mtu, step_cycles=step_cycles)
-        if collective not in REDUCING:
-            return send + cut.piece / FLIT_BYTES
         if collective is Collective.REDUCESCATTER:
             return _scatter_cycles(cut, ranks=ranks, mtu=mtu, line=FLIT_BYTES * lines, wait_cycles=wait_cycles)
         if algorithm is Algorithm.IN_SWITCH:
             return _in_switch_cycles(cut, ranks=ranks, mtu=mtu, trip_cycles=trip_cycles) * bytes / count
+        send = send_cycles(collective, algorithm, cut, ranks=ranks, mtu=mtu, step_cycles=step_cycles)
+        if collective not in REDUCING:
+            return send + cut.piece / FLIT_BYTES
         add = ranks * cut.piece / (FLIT_BYTES * lines) + sum_cycles
         return (max(send, cut.pieces * add) + add) * bytes / count
 
