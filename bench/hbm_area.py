@@ -4,10 +4,10 @@ from amaranth.lib import wiring
 
 from hdl.hbm.channel import Channel
 from hdl.hbm.commands import Geometry
+from hdl.hbm.composition import sizes_of
 from hdl.hbm.cycles import Cycles
 from hdl.hbm.ecc import Decode
 from hdl.hbm.pool import Pool
-from hdl.hbm.pseudo_channel import PoolSizes
 from hdl.hbm.refresh import Refresh
 from mtia.cli.common import table
 from mtia.hbm_profiles import MemoryShape, memory
@@ -33,9 +33,7 @@ NOTES = [
 
 def channel(shape: MemoryShape) -> Channel:
     """The controller at a profile's size."""
-    of = shape.profile
-    sizes = PoolSizes(entries=of.entries, lines=of.lines, responses=of.responses)
-    return Channel(timing=shape.timing, tag_bits=of.tag_bits, sizes=sizes)
+    return Channel(timing=shape.timing, tag_bits=shape.profile.tag_bits, sizes=sizes_of(shape.profile))
 
 
 def blocks(shape: MemoryShape) -> dict[str, wiring.Component]:

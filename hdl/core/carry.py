@@ -22,7 +22,8 @@ from amaranth.hdl import ValueLike
 
 from .shared import SharedLibrary
 
-#: what the cell does, for simulators; synthesis has it in its library (and defines SYNTHESIS)
+#: what the cell does, for simulators; synthesis has it in its library (and defines SYNTHESIS). A table is written as the
+#: sum modulo 2 of the products of its inputs that it needs, which leaves a simulator two or three operations of a look-up
 MODEL = """
 `ifndef SYNTHESIS
 module CCU2C(input CIN, A0, B0, C0, D0, A1, B1, C1, D1, output S0, S1, COUT);
@@ -30,14 +31,29 @@ module CCU2C(input CIN, A0, B0, C0, D0, A1, B1, C1, D1, output S0, S1, COUT);
   parameter [15:0] INIT1 = 16'h0000;
   parameter INJECT1_0 = "NO";
   parameter INJECT1_1 = "NO";
-  wire p0 = INIT0[{D0, C0, B0, A0}];
-  wire p1 = INIT1[{D1, C1, B1, A1}];
-  wire g0 = INJECT1_0 != "YES" && INIT0[{2'b00, B0, A0}];
-  wire g1 = INJECT1_1 != "YES" && INIT1[{2'b00, B1, A1}];
-  wire inner = p0 ? CIN : g0;
+  localparam [15:0] M0 = products(INIT0);
+  localparam [15:0] M1 = products(INIT1);
+  function automatic [15:0] products(input [15:0] init);
+    products = init;
+    products = products ^ (products & 16'h5555) << 1;
+    products = products ^ (products & 16'h3333) << 2;
+    products = products ^ (products & 16'h0F0F) << 4;
+    products = products ^ (products & 16'h00FF) << 8;
+  endfunction
+  wire g0 = M0[0] ^ (M0[1] & A0) ^ (M0[2] & B0) ^ (M0[3] & A0 & B0);
+  wire g1 = M1[0] ^ (M1[1] & A1) ^ (M1[2] & B1) ^ (M1[3] & A1 & B1);
+  wire c0 = M0[4] ^ (M0[5] & A0) ^ (M0[6] & B0) ^ (M0[7] & A0 & B0);
+  wire c1 = M1[4] ^ (M1[5] & A1) ^ (M1[6] & B1) ^ (M1[7] & A1 & B1);
+  wire d0 = M0[8] ^ (M0[9] & A0) ^ (M0[10] & B0) ^ (M0[11] & A0 & B0);
+  wire d1 = M1[8] ^ (M1[9] & A1) ^ (M1[10] & B1) ^ (M1[11] & A1 & B1);
+  wire e0 = M0[12] ^ (M0[13] & A0) ^ (M0[14] & B0) ^ (M0[15] & A0 & B0);
+  wire e1 = M1[12] ^ (M1[13] & A1) ^ (M1[14] & B1) ^ (M1[15] & A1 & B1);
+  wire p0 = g0 ^ (C0 & c0) ^ (D0 & d0) ^ (C0 & D0 & e0);
+  wire p1 = g1 ^ (C1 & c1) ^ (D1 & d1) ^ (C1 & D1 & e1);
+  wire inner = p0 ? CIN : INJECT1_0 != "YES" && g0;
   assign S0 = p0 ^ (INJECT1_0 != "YES" && CIN);
   assign S1 = p1 ^ (INJECT1_1 != "YES" && inner);
-  assign COUT = p1 ? inner : g1;
+  assign COUT = p1 ? inner : INJECT1_1 != "YES" && g1;
 endmodule
 `endif
 """

@@ -51,4 +51,9 @@ def test_channel_is_of_the_profile() -> None:
     parameters: Any = hbm_area.channel(shape)
     of = shape.profile
     assert (parameters["timing"], parameters["tag_bits"]) == (shape.timing, of.tag_bits)
-    assert parameters["sizes"] == PoolSizes(entries=of.entries, lines=of.lines, responses=of.responses)
+    assert parameters["sizes"] == PoolSizes(
+        entries=of.entries,
+        lines=of.lines,
+        responses=of.responses,
+        tree_slots=of.entries + of.responses,
+    )

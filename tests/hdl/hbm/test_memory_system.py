@@ -3,6 +3,7 @@
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from hdl.hbm.pseudo_channel import PoolSizes
 from hdl.hbm.stack import Stack
 from hdl.hbm.system_address import RouteSystem
 from mtia import generations, hbm_profiles
+from mtia.hbm import TimingSet
 from mtia.hbm_map import AddressMap
 from mtia.hbm_registers import ADDRESS_BITS, address_of
 from mtia.hbm_system import SystemMap
@@ -27,6 +29,11 @@ from tests.hdl.hbm.systems import SystemBench, compare, expected, places
 from tests.hdl.pysim import run
 
 SIM = hbm_profiles.memory("mtia300", "sim")
+#: its channel with few banks, neither SIDs nor rows a power of two
+_FEW_BANKS = replace(SIM.timing.organization, bank_groups=2, banks_per_group=2, rows=24, source="user")
+FEW = replace(SIM.timing, organization=_FEW_BANKS)
+#: the map of what is simulated
+FEW_MAP = SystemMap(stacks=2, stack=AddressMap.of(_FEW_BANKS, level="stack"))
 
 
 def map_of(generation: str, size: str = "full", stacks: int | None = None) -> SystemMap:
@@ -36,15 +43,22 @@ def map_of(generation: str, size: str = "full", stacks: int | None = None) -> Sy
 
 
 @functools.cache
-def small_design() -> Design:
-    """The memory system of the MTIA 300 at sim size."""
+def few_design() -> Design:
+    """Two stacks of one channel of few banks behind two ports."""
+    sizes = PoolSizes(entries=8, lines=4, responses=16)
+    return design_of(MemorySystem(timing=FEW, stacks=2, ports=2, tag_bits=12, sizes=sizes), name="memory_system")
+
+
+@functools.cache
+def sim_design() -> Design:
+    """The memory system of the MTIA 300 at sim size: the same with all banks."""
     return design_of(MemorySystem.of("mtia300", "sim"), name="memory_system")
 
 
-def bench_of() -> SystemBench:
-    """The small system and its devices."""
-    prefixes = [f"stack_{stack}_channel_0_" for stack in range(SIM.stacks)]
-    return SystemBench(small_design(), timing=SIM.timing, prefixes=prefixes, ports=2, channels=1)
+def bench_of(design: Callable[[], Design] = few_design, timing: TimingSet = FEW) -> SystemBench:
+    """A system and its devices."""
+    prefixes = [f"stack_{stack}_channel_0_" for stack in range(2)]
+    return SystemBench(design(), timing=timing, prefixes=prefixes, ports=2, channels=1)
 
 
 def where_of(addresses: np.ndarray, layout: SystemMap) -> tuple[np.ndarray, np.ndarray]:
@@ -56,11 +70,16 @@ def where_of(addresses: np.ndarray, layout: SystemMap) -> tuple[np.ndarray, np.n
 
 @pytest.mark.sim
 @pytest.mark.parametrize("pause", (0.0, 0.5))
-def test_data(seed, pause):
+@pytest.mark.parametrize(
+    ("design", "timing"),
+    ((few_design, FEW), pytest.param(sim_design, SIM.timing, marks=pytest.mark.long)),
+    ids=("few banks", "sim"),
+)
+def test_data(seed, design, timing, pause):
     """Mixtures on both ports, which have atoms of their own, some past the end: as two golden memories say."""
-    bench, random = bench_of(), np.random.default_rng(seed)
-    layout = map_of("mtia300", "sim")
-    memories = [Memory(layout.stack) for _ in range(SIM.stacks)]
+    bench, random = bench_of(design, timing), np.random.default_rng(seed)
+    layout = SystemMap(stacks=2, stack=AddressMap.of(timing.organization, level="stack"))
+    memories = [Memory(layout.stack) for _ in range(layout.stacks)]
     pools = np.unique(random.integers(0, layout.atoms, 700))
     pools = random.permutation(pools)[:600].reshape(2, -1)
     pools[:, 0] = layout.atoms + random.integers(0, 100, 2)
@@ -76,7 +95,7 @@ def test_data(seed, pause):
 @pytest.mark.sim
 def test_all_stacks(seed):
     """Atoms that follow each other, written and read again: each is in the device of its stack."""
-    bench, layout = bench_of(), map_of("mtia300", "sim")
+    bench, layout = bench_of(), FEW_MAP
     addresses = layout.atoms - 2048 + np.arange(2048)  # the highest there are
     data = np.random.default_rng(seed).integers(0, 1 << 32, (len(addresses), 8), np.uint32)
     idle = Requests(op=Op.RD, address=addresses[:1])
@@ -96,7 +115,7 @@ def test_all_stacks(seed):
 @pytest.mark.sim
 def test_registers():
     """The address names a stack, a channel and a register."""
-    bench, layout = bench_of(), map_of("mtia300", "sim")
+    bench, layout = bench_of(), FEW_MAP
     addresses = np.arange(4000)
     addresses = addresses[split(addresses, layout)[0] == 1]
     idle = Requests(op=Op.RD, address=addresses[:1])
