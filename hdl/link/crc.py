@@ -10,8 +10,13 @@ from mtia.link import CrcParameters
 def masks(parameters: CrcParameters, width: int) -> tuple[list[int], int]:
     """The CRC of a word of `width` bits, bit 0 first, as linear algebra.
 
-    Returns for each bit of the CRC the mask of the word's bits that it is the parity of, and the CRC of a word of
-    zeros, which is XORed to these.
+    Returns for each bit of the CRC the mask of the word's bits that it is the parity of, and the
+    CRC of a word of zeros, which is XORed to these.
+
+    Parameters
+    ----------
+    parameters : of the CRC: reflected, of all ones at the beginning and inverted at the end.
+    width : of the word; any number of bits, not only whole bytes.
     """
     bits = parameters.bits
     polynomial = int(f"{parameters.polynomial:0{bits}b}"[::-1], 2)  # reflected: the lowest bit leaves first
@@ -28,10 +33,11 @@ def masks(parameters: CrcParameters, width: int) -> tuple[list[int], int]:
 
 
 def crc_bits(parameters: CrcParameters, word: Value) -> Sequence[Value]:
-    """Each bit of the CRC of `word` as the parity of the word with zeros in the places that do not count.
+    """Each bit of the CRC of `word`, lowest first, as the parity of the word with zeros in the places
+    that do not count.
 
-    Written in this form, and with `word` a plain signal, Verilator makes it a mask and a parity of machine words.
-    Combinational; in hardware a tree of XORs over about half of the word a bit.
+    Written in this form, and with `word` a plain signal, Verilator makes it a mask and a parity of
+    machine words. Combinational; in hardware a tree of XORs over about half of the word a bit.
     """
     rows, zeros = masks(parameters, len(word))
     places = range(len(word))
