@@ -127,6 +127,101 @@ def test_right_import_is_accepted(module: str, source: str) -> None:
     assert wrong_imports(source, module) == []
 
 
+def members_of(init: ast.FunctionDef) -> set[str]:
+    """Names of members in the dictionaries of a constructor, those of payload layouts left out."""
+    names: set[str] = set()
+    nodes: list[ast.AST] = [*init.body]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", 1)[-1] in ("StructLayout", "Signature"):
+            continue
+        if isinstance(node, ast.Dict):
+            names |= {key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+        nodes += ast.iter_child_nodes(node)
+    return names
+
+
+def told_names(docstring: str, title: str) -> set[str] | None:
+    """Names that a section of a docstring explains (`name : text`, `one, other : text`); None without the section."""
+    section = re.search(rf"^{title}\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    if section is None:
+        return None
+    entries = re.findall(r"(?:^|[.)] )\s*(\w+(?:, \w+)*) : ", section[1], re.MULTILINE)
+    return {name for entry in entries for name in entry.split(", ")}
+
+
+def undocumented(source: str) -> list[str]:
+    """Constructor parameters and members that the docstring of a public component does not name, one line each."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if "wiring.Component" not in map(ast.unparse, node.bases):
+            continue
+        parameters, members = set(), set()
+        for item in node.body:
+            if isinstance(item, ast.AnnAssign) and re.match(r"(In|Out|stream_\w+)\(", ast.unparse(item.annotation)):
+                members.add(ast.unparse(item.target))
+            elif isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                parameters |= {each.arg for each in item.args.args[1:] + item.args.kwonlyargs}
+                members |= members_of(item)
+        text = ast.get_docstring(node) or ""
+        for title, names in (("Parameters", parameters), ("Members", members)):
+            told = told_names(text, title)
+            if told is not None or title == "Parameters":
+                found += [f"{node.name}: {title} must name {name!r}" for name in sorted(names - (told or set()))]
+    return found
+
+
+#: Packages of `hdl` whose components document every parameter and member by name.
+DOCUMENTED = ["core", "formats", "link", "tensor"]
+
+
+@pytest.mark.parametrize("package", DOCUMENTED)
+def test_component_documents_parameters_and_members(package: str) -> None:
+    paths = sorted((ROOT / "hdl" / package).glob("*.py"))
+    assert paths
+    wrong = [f"{path.name}: {line}" for path in paths for line in undocumented(path.read_text())]
+    assert not wrong, "\n".join(wrong)
+
+
+COMPONENT = """
+class Adder(wiring.Component):
+    '''Adds.
+
+    Parameters
+    ----------
+    width : of the terms.
+    {parameters}
+
+    Members
+    -------
+    a, b : terms. total : their sum.
+    {members}
+
+    Raises ValueError.
+    '''
+
+    late: In(1)
+
+    def __init__(self, *, width: int, deep: bool = False):
+        word = data.StructLayout({{"value": width}})
+        super().__init__({{"a": In(word), "b": In(word), **({{"total": Out(word)}} if width else {{}})}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "members", "found"),
+    [
+        ("deep : a register too.", "late : what for.", []),
+        ("", "late : what for.", ["Adder: Parameters must name 'deep'"]),
+        ("deep : a register too.", "later : what for.", ["Adder: Members must name 'late'"]),
+    ],
+)
+def test_undocumented_name_is_found(parameters: str, members: str, found: list[str]) -> None:
+    assert undocumented(COMPONENT.format(parameters=parameters, members=members)) == found
+
+
 def test_every_test_file_is_collected() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
