@@ -33,11 +33,10 @@ def masks(parameters: CrcParameters, width: int) -> tuple[list[int], int]:
 
 
 def crc_bits(parameters: CrcParameters, word: Value) -> Sequence[Value]:
-    """Each bit of the CRC of `word`, lowest first, as the parity of the word with zeros in the places
-    that do not count.
+    """Each bit of the CRC of `word` as the parity of the word with zeros in the places that do not count.
 
-    Written in this form, and with `word` a plain signal, Verilator makes it a mask and a parity of
-    machine words. Combinational; in hardware a tree of XORs over about half of the word a bit.
+    Written in this form, and with `word` a plain signal, Verilator makes it a mask and a parity of machine words.
+    Combinational; in hardware a tree of XORs over about half of the word a bit.
     """
     rows, zeros = masks(parameters, len(word))
     places = range(len(word))
