@@ -174,7 +174,7 @@ def undocumented(source: str) -> list[str]:
 
 
 #: Packages of `hdl` whose components document every parameter and member by name.
-DOCUMENTED = ["core", "formats", "link", "tensor"]
+DOCUMENTED = ["core", "formats", "link", "switch", "tensor"]
 
 
 @pytest.mark.parametrize("package", DOCUMENTED)
