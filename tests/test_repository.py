@@ -128,16 +128,17 @@ def test_right_import_is_accepted(module: str, source: str) -> None:
 
 
 def members_of(init: ast.FunctionDef) -> set[str]:
-    """Names of members in the dictionaries of a constructor, those of payload layouts left out."""
+    """Names of members in the dictionaries of a constructor, written out or by a local name."""
+    is_member = re.compile(r"\b(In|Out|stream_in|stream_out)\(").search
     names: set[str] = set()
-    nodes: list[ast.AST] = [*init.body]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", 1)[-1] in ("StructLayout", "Signature"):
-            continue
+    assigned = [node for node in ast.walk(init) if isinstance(node, ast.Assign)]
+    local = {ast.unparse(node.targets[0]) for node in assigned if is_member(ast.unparse(node.value))}
+    for node in ast.walk(init):
         if isinstance(node, ast.Dict):
-            names |= {key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
-        nodes += ast.iter_child_nodes(node)
+            for key, value in zip(node.keys, node.values, strict=True):
+                text = ast.unparse(value)
+                if isinstance(key, ast.Constant) and (is_member(text) or text in local):
+                    names.add(str(key.value))
     return names
 
 
@@ -156,7 +157,7 @@ def undocumented(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
             continue
-        if "wiring.Component" not in map(ast.unparse, node.bases):
+        if not {"wiring.Component", "Composition"} & {ast.unparse(base) for base in node.bases}:
             continue
         parameters, members = set(), set()
         for item in node.body:

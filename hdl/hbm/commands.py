@@ -10,7 +10,7 @@ from mtia.hbm import Organization
 
 
 class MaintainOp(enum.Enum, shape=3):
-    """Row commands other than ACT."""
+    """Row commands other than ACT: precharge (a bank, all), refresh (a bank, all), refresh management of a bank."""
 
     NOP = 0
     PRE = 1
@@ -29,7 +29,7 @@ class ColumnOp(enum.Enum, shape=2):
 
 
 class MemoryOp(enum.Enum, shape=2):
-    """Requests of a memory port."""
+    """Requests of a memory port: read, write, reduce into memory, reduce slots in their order (`MemoryPort`)."""
 
     RD = 0
     WR = 1
@@ -38,7 +38,12 @@ class MemoryOp(enum.Enum, shape=2):
 
 
 class Status(enum.Enum, shape=3):
-    """How a request ended."""
+    """How a request ended.
+
+    OK: as asked. CORRECTED: a wrong bit was put right. POISON: the word was written as lost.
+    UNCORRECTABLE: more is wrong than can be put right. ADDRESS: there is no such atom, and nothing
+    was done. The data of the last three means nothing.
+    """
 
     OK = 0
     CORRECTED = 1
@@ -48,7 +53,7 @@ class Status(enum.Enum, shape=3):
 
 
 class RefreshMode(enum.Enum, shape=2):
-    """What refreshes the banks."""
+    """What refreshes the banks: nothing (the device loses its data), REFPB one by one, or REFAB all at once."""
 
     OFF = 0
     PER_BANK = 1
@@ -61,6 +66,14 @@ class Geometry:
 
     A bank is named by one number, `bank_index`: bank, bank group and SID from the lowest bit up.
     Where the SIDs are no power of two, the indices at the end have no bank.
+
+    Parameters
+    ----------
+    sids : stack IDs, the ranks of a stack.
+    bank_groups : of each SID.
+    banks : of each group.
+    rows : of a bank.
+    columns : atoms of a row.
     """
 
     sids: int

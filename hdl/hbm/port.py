@@ -20,13 +20,22 @@ DATA_BITS, MASK_BITS = 256, 32
 class MemoryPort:
     """Widths of a memory port: address of an atom, tag that comes back with the response.
 
-    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED and
-    TREE, `mask` (a bit a byte) and `data` for WR and RED. The data of a TREE is `tree_layout`: its
-    address is the destination, its `kind` SUM, MAX or MIN. A response is {tag, status, data}; every request
-    has one: a read its data, the others when they are ordered before all that follow.
+    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED
+    and TREE, `mask` (a bit a byte) and `data` for WR and RED. The data of a TREE is `tree_layout`:
+    its address is the destination, its `kind` SUM, MAX or MIN. A response is {tag, status, data};
+    every request has one: a read its data, the others when they are ordered before all that follow.
 
-    With id_bits a request has a further field `id`, and the responses of reads with the same id come
-    in the order in which the reads were accepted; without, responses come in any order.
+    With id_bits a request has a further field `id`, and the responses of reads with the same id
+    come in the order in which the reads were accepted; without, responses come in any order. Tags
+    are for the requester alone: several requests may have the same.
+
+    Parameters
+    ----------
+    address_bits : 1 to 64; addresses count atoms of 32 bytes.
+    tag_bits : 1 to 32.
+    id_bits : 0 to 12.
+
+    Raises TypeError or ValueError for a width that is not so.
     """
 
     address_bits: int
