@@ -22,7 +22,7 @@ from .registers import COUNTED, Registers
 
 
 def device_ports(geometry: Geometry) -> dict[str, wiring.Member]:
-    """Ports of a channel towards its device."""
+    """Ports of a channel towards its device, as members of the channel's signature; see `Channel`."""
     ports: dict[str, wiring.Member] = {"activate": Out(geometry.activate()), "maintain": Out(geometry.maintain())}
     for pc in range(2):
         ports |= {
@@ -37,7 +37,7 @@ def device_ports(geometry: Geometry) -> dict[str, wiring.Member]:
 
 
 def register_ports(address_bits: int) -> dict[str, wiring.Member]:
-    """Ports of a register block with addresses of so many bits."""
+    """Ports of a register block with addresses of so many bits, as members of a signature; see `Channel`."""
     return {"register_address": In(address_bits), "register_data": Out(WIDTH), "registers_clear": In(1)}
 
 

@@ -135,7 +135,7 @@ class Geometry:
         return {name: max(1, width) for name, width in bits.items()}
 
     def split(self, index: Value) -> dict[str, Value]:
-        """The fields of `bank_fields` from a bank's index."""
+        """The fields of `bank_fields` from a bank's index; no logic, only bits."""
         group = index[self.bank_bits :]
         return {
             "bank": index[: self.bank_bits],
@@ -152,17 +152,35 @@ class Geometry:
         return index[self.bank_bits :] if by_sid else self.split(index)["bank_group"]
 
     def activate(self) -> data.StructLayout:
-        """Type of the ACT slot."""
+        """Type of the ACT slot.
+
+        valid : there is one.
+        pc : the pseudo-channel.
+        bank, bank_group, sid, row : the row that it opens.
+        """
         return data.StructLayout({"valid": 1, "pc": 1, **self.bank_fields, "row": self.row_bits})
 
     def maintain(self) -> data.StructLayout:
-        """Type of the slot of the other row commands."""
+        """Type of the slot of the other row commands.
+
+        op : which; NOP where there is none.
+        pc : the pseudo-channel.
+        bank, bank_group, sid : the bank; mean nothing with PREA and REFAB.
+        """
         return data.StructLayout({"op": MaintainOp, "pc": 1, **self.bank_fields})
 
     def column(self) -> data.StructLayout:
-        """Type of the column slot of a pseudo-channel."""
+        """Type of the column slot of a pseudo-channel.
+
+        op : RD, WR, or NOP where there is none.
+        bank, bank_group, sid, column : the atom, in the row that is open there.
+        """
         return data.StructLayout({"op": ColumnOp, **self.bank_fields, "column": self.column_bits})
 
     def place(self) -> data.StructLayout:
-        """Type of an atom's place in a pseudo-channel."""
+        """Type of an atom's place in a pseudo-channel.
+
+        index : of its bank.
+        row, column : of the atom in its bank.
+        """
         return data.StructLayout({"index": self.index_bits, "row": self.row_bits, "column": self.column_bits})

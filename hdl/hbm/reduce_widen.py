@@ -155,7 +155,10 @@ class Widen(wiring.Component):
 
 
 def widen_ports(widen: wiring.Component, atom: Value, lane: int) -> list[Any]:
-    """Statements that give a lane's `Widen`, shared or not, its bits of an atom or operand."""
+    """Statements that give a lane's `Widen`, shared or not, its bits of an atom or operand.
+
+    widen : the component, or one that has its ports. atom : 256 bits. lane : 0 to `LANES` - 1.
+    """
     wide = lane < WIDE_LANES
     statements = [
         widen.word.eq(atom[32 * lane :][:32] if wide else 0),

@@ -16,7 +16,11 @@ _PLACES = 1 << ADDRESS_BITS
 
 
 def latency_layout() -> data.StructLayout:
-    """Type of a read's latency in the cycle in which its data is there."""
+    """Type of a read's latency.
+
+    valid : its data is there in this cycle.
+    cycles : since it was accepted, modulo its width.
+    """
     return data.StructLayout({"valid": 1, "cycles": BINS})
 
 

@@ -20,9 +20,12 @@ TIME_BITS = latency_layout()["cycles"].width
 
 
 def origin_layout(geometry: Geometry, port: MemoryPort, lines: int, slots: int) -> data.StructLayout:
-    """Type of what is remembered of a read: its name, its place and arrival.
+    """Type of what is remembered of a read.
 
-    The name is a line of the near-memory unit with `near`, a place of `TreeSlots` with `slot`, else a tag.
+    near, slot, name : who asked: a line of the near-memory unit with `near`, a place of `TreeSlots`
+        with `slot`, else a tag.
+    place : of the atom.
+    arrived : the time of day in which it was accepted.
     """
     name = max(port.tag_bits, len(Signal(range(lines))), len(Signal(range(slots))))
     return data.StructLayout({"near": 1, "slot": 1, "name": name, "place": geometry.place(), "arrived": TIME_BITS})

@@ -34,7 +34,11 @@ Counters = data.StructLayout(dict.fromkeys(link.COUNTERS, 32))
 
 
 def flit(parameters: LinkParameters) -> data.StructLayout:
-    """A flit of the link's width; with 64 bytes it is `hdl.link.flit.Flit`."""
+    """A flit of the link's width; with 64 bytes it is `hdl.link.flit.Flit`.
+
+    data : the bytes, byte 0 in the low bits.
+    head, last : it is the first of its packet, the last.
+    """
     return data.StructLayout({"data": parameters.flit_bits, "head": 1, "last": 1})
 
 

@@ -10,7 +10,7 @@ from .frame import flit
 
 
 def entry(parameters: LinkParameters) -> data.StructLayout:
-    """A flit and its virtual channel."""
+    """What the replay buffer keeps: a flit and its virtual channel."""
     return data.StructLayout({"flit": flit(parameters), "vc": 1})
 
 
