@@ -84,7 +84,7 @@ class Engine(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from a beat to its result."""
+        """Cycles from a beat to its result: of decoding 1 (deep 2), those of `Unit`, and 1 of the queue of results."""
         return self._pipeline + 1
 
     @property
@@ -98,7 +98,11 @@ class Engine(wiring.Component):
 
     @property
     def credits(self) -> int:
-        """Result beats that may be under way or wait in the queue: enough for one a cycle."""
+        """Result beats that may be under way or wait in the queue: enough for one a cycle.
+
+        So many beats of results are computed although nobody takes them; the next waits at
+        `streamed`.
+        """
         return self._pipeline + 3 + self._engine.deep
 
     @property
