@@ -57,8 +57,8 @@ class Channel(WithGeometry, WithPort, wiring.Component):
     timing : a `mtia.hbm.TimingSet`: the distances, and the organization.
     tag_bits : of both memory ports (`MemoryPort`).
     id_bits : of the memory ports, see `MemoryPort` and `InOrder` (0: responses come in any order).
-    sizes, batching : as `PseudoChannel` takes them; by default `PoolSizes()`, and batches that end
-        an eighth before a pool is full.
+    sizes, batching : as `PseudoChannel` takes them; by default `PoolSizes()`, and reads that end
+        when writes fill seven eighths of their pool.
     address_map : of level pseudo-channel, by default the organization's.
 
     Members

@@ -61,8 +61,7 @@ class LineReader(wiring.Component):
     i : stream of `MemoryJob`.
     drained : no line is under way.
     reads : stream of `LineRead`.
-    writes : stream of `LineWrite`. Its last read of a line and the line itself are taken in one
-        cycle.
+    writes : stream of `LineWrite`. A line and its last read are taken in one cycle.
 
     Raises TypeError or ValueError for a `width` that is no such number.
     """

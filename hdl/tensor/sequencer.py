@@ -29,8 +29,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    passes : stream of the passes (`pass_layout`), run in order; one is taken while the last beat of
-        that before is issued.
+    passes : stream of the passes (`pass_layout`), run in order; one is taken when none is under
+        way, or while the last beat of that before is issued.
     valid : a beat is offered.
     issue : the offered beat enters the pipeline in this cycle.
     ready : a beat would be issued if it were offered.
