@@ -27,39 +27,28 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
     may be passed any number of times; one that has waited for two `tick` goes before all that have
     not, and if it is a miss the pool names it as `stale`, one after the other. Hits of another SID
     than the last command's are passed by at most 63 commands, and then all of them have their turn;
-    they are passed by none that has to wait for its own group while no hit of its SID is in
-    another.
+    they are passed by none that has to wait for its own group while no hit of its SID is in another.
 
     Parameters
     ----------
-    geometry : address fields.
-    entries : requests that fit, at least 2.
+    geometry : address fields. entries : requests that fit, at least 2.
     by_sid : column commands of any SID may follow each other; groups are those of each SID.
 
     Members
     -------
     insert, insert_hit : a request comes (`valid`); its row is open. Not while `full`.
-    slot : the place that it takes, in the same cycle.
+    slot : the place that it takes.
     lookup, conflict : whether a request for that atom waits here, the one that comes now included
         from the next cycle on.
-    opened : a bank becomes ready for these column commands, with its row.
-    closed, closed_all : a bank is closed, all are.
-    held : column commands of that bank wait.
-    found : entries for the row that `opened` names, in the same cycle.
-    group_blocked : groups that take no column command now.
-    sid : the SID of the last one, which goes first.
-    sid_only : no other may go now.
+    opened, closed, held : a bank becomes ready for these column commands, with its row; a bank is
+        closed (`closed_all`: all are); column commands of that bank wait.
+    found : entries for the row that `opened` names.
+    group_blocked : groups that take no column command now. sid, sid_only : the SID of the last
+        one, which goes first; no other may go now.
     can_activate : one bit a bank index: an ACT is allowed now.
-    column, column_slot : the column command offered (`valid`), and the place of its request. It may
-        be another one each cycle.
-    take : it is issued; the request leaves.
-    act : the ACT offered; the request stays.
-    stale : a miss that waits too long.
-    tick : time passes.
-    level : entries.
-    full : no place is left.
-
-    Raises TypeError or ValueError for a parameter that is not so.
+    column, column_slot : the column command offered (`valid`). take : it is issued.
+    act : the ACT offered. stale : a miss that waits too long. tick : time passes.
+    level, full : entries; no place is left.
     """
 
     def __init__(self, *, geometry: Geometry, entries: int, by_sid: bool = False):

@@ -41,17 +41,15 @@ COUNTER_BITS = 32
 class Receiver(wiring.Component):
     """Takes the packets of both channels, checks each against its window, and writes those that pass to memory.
 
-    What a packet brings about (an event, a token, an answer) comes after the memory has taken its
-    last write. Refused packets write nothing, are counted by reason and, on REQUEST, answered. The
-    channels share the memory flit by flit, in turn.
+    What a packet brings about (an event, a token, an answer) comes after the memory has taken its last write. Refused
+    packets write nothing, are counted by reason and, on REQUEST, answered. The channels share the memory flit by
+    flit, in turn.
 
-    RESPONSE is always taken in the end: it waits for the memory and for `acknowledged`, never for
-    REQUEST or for room to answer. REQUEST waits besides for `reply`.
+    RESPONSE is always taken in the end: it waits for the memory and for `acknowledged`, never for REQUEST or for room
+    to answer. REQUEST waits besides for `reply`.
 
-    Latency: 2 cycles from a flit to its write; 4 from the last flit to `arrived` and to `reply`, if
-    the memory takes the write at once. Throughput: a flit a cycle, of both channels together. After
-    reset all windows are closed, and the tables of events and READYs are cleared before anything of
-    them is answered.
+    Latency: 2 cycles from a flit to its write; 4 from the last flit to `arrived` and to `reply`, if the memory takes
+    the write at once. Throughput: a flit a cycle, of both channels together.
 
     Parameters
     ----------
@@ -64,8 +62,7 @@ class Receiver(wiring.Component):
     Members
     -------
     rx : array of 2 streams of flits, by channel.
-    windows : stream of {index, window}, changes of the window table.
-    forget : stream of {communicator}.
+    windows : stream of {index, window}, changes of the window table. forget : stream of {communicator}.
     write : stream of {address, data, enable} to memory.
     query, answer, arrived, arrived_event : events, see `EventTable`.
     ready_query, ready_answer, ready_arrived : READYs, see `Ready`.
@@ -74,8 +71,6 @@ class Receiver(wiring.Component):
     reply : stream of those to send.
     refused : array, packets refused so far by `Reason`; place 0 stays 0.
     packets_in, flits_in : taken so far on both channels. Counters have 32 bits and wrap.
-
-    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(
