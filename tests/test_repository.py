@@ -177,7 +177,7 @@ def undocumented(source: str) -> list[str]:
 #: Files of `hdl` with components whose docstrings are still in running text.
 IN_RUNNING_TEXT = {
     *("hbm/bank.py", "hbm/bank_table.py", "hbm/pool.py", "hbm/refresh.py", "hbm/scheduler.py"),
-    *("message/arrivals.py", "message/command_table.py", "message/event_table.py"),
+    *("message/arrivals.py", "message/command_slot.py", "message/command_table.py", "message/event_table.py"),
     *("message/fetch.py", "message/thread.py", "message/thread_table.py"),
 }
 

@@ -17,36 +17,25 @@ ACKNOWLEDGE_BITS = 14
 class CommandSlot(wiring.Component):
     """State of a command from its descriptor to its completion.
 
-    Admitted, a command waits until no earlier one of its communicator is `ahead`, then for its
-    semaphore, then it is `startable`. It has finished when nothing of it runs and every message
-    that asks for it is acknowledged; or at once when it fails. The slot is free again when its
-    completion is written and nothing of it runs. Free after reset.
+    Admitted, a command waits until no earlier one of its communicator is `ahead`, then for its semaphore, then it is
+    `startable`. It has finished when nothing of it runs and every message that asks for it is acknowledged; or at
+    once when it fails. The slot is free again when its completion is written and nothing of it runs.
 
     Members
     -------
     allocate : the slot is in use.
-    admit : its descriptor is known.
-    fault, is_collective, is_remote, has_condition : with `admit`, of the descriptor: it may not be
-        started, is a collective, needs the link, waits for a semaphore.
-    communicator, ahead : with `admit`, its communicator, and how many commands are before it on
-        that.
+    admit : its descriptor is known: `fault`, `is_collective`, `is_remote` (needs the link), `has_condition`, the
+        `communicator`, and how many commands are `ahead` on it.
     passed : a command of its communicator, admitted before it, has left.
     met : its semaphore's condition is true.
-    start, parts, asks : it runs, so many things of it; one of them is a message to be acknowledged.
-    part_ended : one of the parts has ended.
-    begin, messages : so many more messages are to be acknowledged.
-    acknowledged, refused, reason : one is; one is refused for that reason.
+    start : it runs, `parts` things of it; `asks`: one of them is a message to be acknowledged. part_ended : one of
+        them has ended.
+    begin : so many `messages` more to be acknowledged; acknowledged : one is; refused : one is refused for `reason`.
     link_down : nothing gets through.
-    reported : its completion is taken.
-    free : the slot is to be free.
-    held : it is about to start, and cannot be freed.
+    reported, free : its completion is taken; the slot is to be free. held : it is about to start, and cannot be.
     used, collective, on : in use; by a collective; on that communicator.
-    startable : it may be started.
-    wanted : it waits for its semaphore.
-    settled : no message of it waits to be acknowledged.
-    failed, finished, freeable : see above.
-    status, detail : how it ended.
-    generation : how often the slot was used before.
+    startable, wanted, settled, failed, finished, freeable : see above; `wanted`: it waits for its semaphore.
+    status, detail : how it ended. generation : how often the slot was used before.
     """
 
     def __init__(self) -> None:

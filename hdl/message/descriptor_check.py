@@ -15,27 +15,20 @@ _ATOM_BITS = (ATOM_BYTES - 1).bit_length()
 class DescriptorCheck(wiring.Component):
     """Finds what a descriptor names that does not exist, or is out of range. Latency 0.
 
-    What is checked: the operation and the comparison; the partition, which is that of the ring; the
-    semaphore's address, a multiple of 4. Of PUT, COPY and COLLECTIVE the addresses, multiples of
-    32. Of PUT the peer, below 72. Of COLLECTIVE the communicator (valid, of the same partition, its
-    rank below its ranks, these 1 to 72), the program (1 to 4 subgraphs), the root and the owners
-    (of the ranks), chunk and piece (multiples of 32, `last` at most the chunk), pieces (1 to 32),
-    and the format, which has to be one.
-
-    What is behind an address is not checked, nor the window of a PUT: its receiver does that.
+    What is checked: the operation and the comparison; the partition, which is that of the ring; the semaphore's
+    address, a multiple of 4. Of PUT, COPY and COLLECTIVE the addresses, multiples of 32. Of PUT the peer, below 72.
+    Of COLLECTIVE the communicator (valid, of the same partition, its rank below its ranks, these 1 to 72), the program
+    (1 to 4 subgraphs), the root and the owners (of the ranks), chunk and piece (multiples of 32, `last` at most the
+    chunk), pieces (1 to 32), and the format, which has to be one.
 
     Parameters
     ----------
-    communicators, programs : entries of the tables, 1 to 16 and 1 to 256.
+    communicators, programs : entries of the tables.
 
     Members
     -------
-    descriptor : what is checked.
-    partition : of the ring.
-    communicator, program : the entries it names.
+    descriptor : what is checked. partition : of the ring. communicator, program : the entries it names.
     fault : it may not be started.
-
-    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, communicators: int, programs: int):
