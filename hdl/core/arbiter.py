@@ -11,23 +11,29 @@ from .checks import require_int, require_shape, stream_in, stream_out
 class Arbiter(wiring.Component):
     """Round-robin arbiter: passes the items of several streams into one, each stream's in order.
 
-    The turn goes to the next stream with an item after the one served last, so a waiting stream is served after at
-    most ``inputs - 1`` others (packets, with ``last``). A chosen item stays chosen until it is taken. Latency 0,
-    throughput one item a cycle. ``o.valid`` and ``o.payload`` follow the inputs and each input's ``ready`` follows
-    ``o.ready`` combinationally; put a :class:`~hdl.core.stream.Skid` behind it to cut them.
+    The turn goes to the next stream with an item after the one served last, so a waiting stream is
+    served after at most ``inputs - 1`` others (packets, with ``last``). A chosen item stays chosen
+    until it is taken. Latency 0, throughput one item a cycle. ``o.valid`` and ``o.payload`` follow
+    the inputs and each input's ``ready`` follows ``o.ready`` combinationally; put a
+    :class:`~hdl.core.stream.Skid` behind it to cut them. After reset input 0 comes first.
+
+    With ``last`` a stream that stops in the middle of a packet holds up all others until it goes
+    on.
 
     Parameters
     ----------
-    shape : shape of an item.
+    shape : shape of an item, of at least one bit.
     inputs : number of streams, at least 2.
-    last : name of a one-bit field of ``shape`` that marks the last item of a packet: a stream keeps its turn until
-        such an item of its own is taken. None: every item is a packet.
+    last : name of a one-bit field of ``shape`` that marks the last item of a packet: a stream keeps
+        its turn until such an item of its own is taken. None: every item is a packet.
 
     Members
     -------
     i : array of ``inputs`` streams of ``shape``.
     o : stream of ``shape``.
     source : index of the stream that ``o`` comes from; means nothing while ``o.valid`` is 0.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, shape: ShapeLike, inputs: int, last: str | None = None):

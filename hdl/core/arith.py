@@ -35,8 +35,18 @@ def reduce_tree(
     The nodes are marked to be kept: left alone, Yosys merges sums of sums into compressors of
     look-up tables, which take half as many again as the carry chains of the named sums.
 
-    Latency: one cycle for each level in `registered` (counted from 1 at the leaves). An odd term is
-    carried to the next level with the same latency. Registers have no reset.
+    Latency: one cycle for each level in `registered`. An odd term is carried to the next level with
+    the same latency. Registers have no reset.
+
+    Parameters
+    ----------
+    m : module that the tree is added to.
+    terms : what to combine, at least one; a single term is returned as it is.
+    combine : makes one value of two neighbours, the earlier term first; it decides the width.
+    name : begins the names of the signals.
+    registered : levels that end in a register, counted from 1 at the leaves to `tree_levels`.
+
+    Raises ValueError for no terms, and for a level that the tree has not.
     """
     if not terms:
         raise ValueError("Terms of a tree must be at least one, not []")
@@ -87,8 +97,20 @@ def leading_zeros(
     Returns (count, normalized); with a `limit` the count is the lesser of the two. The count of a
     zero value is the largest that its width can hold and means nothing; `normalized` is then zero.
     One step per bit of the count, coarsest first, so that counting and shifting share their logic.
-    Latency: one cycle for each distance (a power of two below the width) in `registered`, whose step
-    ends in a register.
+
+    Latency: one cycle for each distance in `registered`, whose step ends in a register without
+    reset.
+
+    Parameters
+    ----------
+    m : module that the steps are added to.
+    value : to be normalized, of any width.
+    name : begins the names of the signals.
+    registered : distances, powers of two below the width.
+    limit : most that is shifted, read in the cycle of `value`; any width. This is how a sum that
+        would go below the least exponent stays a subnormal.
+
+    Raises ValueError for a distance that is not among the steps.
     """
     current = Value.cast(value)
     width = len(current)
@@ -152,7 +174,8 @@ def shift_right_sticky(m: Module, value: ValueLike, amount: ValueLike, *, name: 
 def delay(m: Module, value: ValueLike, cycles: int, *, name: str, reset_less: bool = True) -> Value:
     """`value`, `cycles` clock cycles later, in registers ``NAME_1`` to ``NAME_N``.
 
-    Registers have no reset unless `reset_less` is false, as valid bits need it.
+    Registers have no reset unless `reset_less` is false, as valid bits need it. Of 0 cycles it is
+    `value` itself, so a caller may compute the number of cycles.
     """
     current = Value.cast(value)
     for cycle in range(1, cycles + 1):

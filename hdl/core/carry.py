@@ -84,7 +84,16 @@ CARRY_XOR = table(lambda a, b, c, d: 0 if d else a ^ b)
 
 @dataclass(frozen=True, kw_only=True)
 class Bit:
-    """Half a carry cell: its table and inputs a to d."""
+    """Half a carry cell: one place of a chain.
+
+    Parameters
+    ----------
+    table : 16 entries (`table`). Entry d c b a is the propagate signal: the sum bit is that XOR
+        what is carried from below, which is carried on where it is 1; where it is 0, entry b a of
+        the first four is carried instead.
+    inputs : a to d, of each the lowest bit. A constant 0 or 1 tells what can never be carried
+        (`passes`, `carries`).
+    """
 
     table: int
     inputs: tuple[ValueLike, ValueLike, ValueLike, ValueLike]
@@ -124,10 +133,13 @@ def and_add_and(a: ValueLike, b: ValueLike, c: ValueLike, d: ValueLike) -> Bit:
 
 
 class Chains:
-    """Adds chains of carry cells to a module.
+    """Adds chains of carry cells to a module. Combinational: a caller puts registers where it wants them.
 
-    m:        the module
-    platform: what the module is elaborated for; cells are instantiated in emission
+    Parameters
+    ----------
+    m : the module.
+    platform : what the module is elaborated for: cells are instantiated in emission
+        (:class:`SharedLibrary`), for all else they are logic that gives the same bits.
     """
 
     def __init__(self, m: Module, platform: object):
@@ -158,7 +170,11 @@ class Chains:
         return [found[name] for name in named]
 
     def sum(self, bits: Sequence[Bit], *, name: str) -> Value:
-        """The sum bits of a chain, the lowest first; its carry out is lost."""
+        """The sum bits of a chain, as many as `bits`, the lowest first; its carry out is lost.
+
+        bits : places from the lowest up; for a sum that does not wrap the caller adds one above.
+            name : of the signal of the sums, from which the names of the cells are made.
+        """
         total = Signal(len(bits) + len(bits) % 2, name=name)
         inputs = Signal(4 * len(total), name=f"{name}_operands")
         self._m.d.comb += inputs.eq(Cat(Value.cast(item)[:1] for bit in bits for item in bit.inputs))
@@ -194,10 +210,12 @@ class Chains:
 
 
 def multiply(chains: Chains, factors: Mapping[str, tuple[Value, Value]]) -> list[Value]:
-    """x * y of each named pair of unsigned numbers.
+    """x * y of each named pair of unsigned numbers, as wide as both together, in the order of the mapping.
 
-    Rows of x, one for each bit of y, are added one after the other to the first two: the fewest cells and the longest
-    path. Products of one size share cells (`Chains.sums`).
+    Rows of x, one for each bit of y, are added one after the other to the first two: the fewest
+    cells and the longest path. Products of one size share cells (`Chains.sums`). Combinational.
+
+    chains : of the module. factors : for each name x and y.
     """
     done = {name: [*(x & y[0].replicate(len(x))), Const(0, 1)] for name, (x, y) in factors.items()}
     for row in range(1, max(len(y) for _x, y in factors.values())):

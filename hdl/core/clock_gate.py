@@ -12,16 +12,27 @@ from .shared import SharedLibrary
 class ClockGated(wiring.Component):
     """Wraps a component so that its registers change only at the end of cycles in which `awake` is high.
 
-    What sleeps takes no power, and no time in a simulator that evaluates what a clock drives. The gate is the usual
-    one: `awake` is taken at the falling edge of the clock, so that the gated clock, the two of them ANDed, has no
-    glitch; `awake` must be settled by then, best from registers. A reset wakes. The parent holds `awake` for as long
-    as something in the component may change what it gives.
+    What sleeps takes no power, and no time in a simulator that evaluates what a clock drives. The
+    gate is the usual one: `awake` is taken at the falling edge of the clock, so that the gated
+    clock, the two of them ANDed, has no glitch; `awake` must be settled by then, best from
+    registers. A reset wakes. The parent holds `awake` for as long as something in the component may
+    change what it gives.
 
-    The gate is there where a design is emitted by :func:`hdl.emit.emit`. Elaborated for anything else the component
-    is always awake, as a derived clock is a step behind in Amaranth's simulator; and so it is a check of a parent
-    that both give the same.
+    The gate is there where a design is emitted by :func:`hdl.emit.emit`. Elaborated for anything
+    else the component is always awake, as a derived clock is a step behind in Amaranth's simulator;
+    and so it is a check of a parent that both give the same.
 
-    Has the signature of `inner`, and its very ports, and `awake`. Raises :exc:`TypeError` if `inner` is no component.
+    Parameters
+    ----------
+    inner : the component; its registers in the domain ``sync`` are gated.
+
+    Members
+    -------
+    awake : the cycle counts; an input, 0 lets the component sleep.
+
+    The others are those of `inner`, its very ports; outputs keep their values while it sleeps.
+
+    Raises :exc:`TypeError` if `inner` is no component.
     """
 
     def __init__(self, inner: wiring.Component):

@@ -11,11 +11,18 @@ from .shapes import describe_shape, shape_text, structure_of
 def connect(m: Module, a: Any, b: Any) -> None:
     """Connects two interface objects as :func:`amaranth.lib.wiring.connect` does, payload shapes checked first.
 
-    A component connects its own ports with ``wiring.flipped(self.port)``. Every port member that both sides have must
-    be of the same structure: same fields at the same places, same sign, same enumeration, same number format
-    (:func:`hdl.core.shapes.structure_of`); names of struct types may differ.
+    A component connects its own ports with ``wiring.flipped(self.port)``. Every port member that
+    both sides have must be of the same structure: same fields at the same places, same sign, same
+    enumeration, same number format (:func:`hdl.core.shapes.structure_of`); names of struct types
+    may differ. Combinational: a wire for each signal.
 
-    Raises :exc:`amaranth.lib.wiring.ConnectionError` whose text says both shapes, and what Amaranth's own raises.
+    Parameters
+    ----------
+    m : module that the connections are added to.
+    a, b : interface objects, one the other's opposite; which is which does not matter.
+
+    Raises :exc:`amaranth.lib.wiring.ConnectionError` whose text says both shapes, and what
+    Amaranth's own raises.
     """
     shapes = {path: member.shape for path, member, _value in a.signature.flatten(a)}
     for path, member, _value in b.signature.flatten(b):

@@ -11,21 +11,27 @@ from .checks import require_bool, require_int, require_shape, stream_in, stream_
 class Queue(wiring.Component):
     """First-in first-out queue of ``depth`` items.
 
-    Latency 1 cycle from ``i`` to ``o`` through an empty queue, 2 if ``buffered``. Throughput one item a cycle. Neither
-    ``valid`` nor ``ready`` passes through combinationally: both come from registers.
+    Latency 1 cycle from ``i`` to ``o`` through an empty queue, 2 if ``buffered``. Throughput one
+    item a cycle. Neither ``valid`` nor ``ready`` passes through combinationally: both come from
+    registers. So a full queue takes an item in the cycle after one has left at the earliest. Empty
+    after reset.
 
     Parameters
     ----------
-    shape : shape of an item.
+    shape : shape of an item, of at least one bit.
     depth : items that fit, at least 2 (3 if ``buffered``: one item sits in the output register).
-    buffered : reads its memory through a register, as block RAM needs; otherwise the memory is read asynchronously
-        (registers, distributed RAM).
+    buffered : reads its memory through a register, as block RAM needs; otherwise the memory is read
+        asynchronously (registers, distributed RAM).
 
     Members
     -------
     i, o : streams of ``shape``.
-    level : items in the queue.
-    credit : 1 in each cycle in which an item leaves. A producer that counts credits starts with ``depth`` of them.
+    level : items in the queue, 0 to ``depth``, that in the output register included; it counts an
+        item from the cycle after it was taken.
+    credit : 1 in each cycle in which an item leaves. A producer that counts credits starts with
+        ``depth`` of them.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, shape: ShapeLike, depth: int, buffered: bool = False):

@@ -25,7 +25,15 @@ from .parameters import describe, parameters_of, type_name
 
 @dataclass(frozen=True, kw_only=True)
 class FlatPort:
-    """One signal of a component's signature: its Verilog name, the way to it and the signal."""
+    """One signal of a component's signature.
+
+    Attributes
+    ----------
+    name : of the Verilog port: the parts of `path` joined by two underscores.
+    path : names and array indices that lead to it.
+    member : as the signature has it.
+    signal : what the port drives or reads.
+    """
 
     name: str
     path: tuple[str | int, ...]
@@ -51,7 +59,13 @@ def flat_ports(component: wiring.Component) -> Iterator[FlatPort]:
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """A clock domain of an emitted module and the names of its ports."""
+    """A clock domain of an emitted module.
+
+    Attributes
+    ----------
+    domain : its name in Amaranth.
+    clock, reset : names of the ports; `reset` is None where the domain has none.
+    """
 
     domain: str
     clock: str
@@ -60,7 +74,13 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """RTLIL of one component, with the shared modules inside it as instances only, and its clocks by domain."""
+    """One component in RTLIL.
+
+    Attributes
+    ----------
+    text : the RTLIL, with the shared modules inside it as instances only.
+    clocks : its clocks by domain.
+    """
 
     text: str
     clocks: tuple[Clock, ...]
@@ -68,7 +88,14 @@ class Lowered:
 
 @dataclass(frozen=True, kw_only=True)
 class SharedModule:
-    """One module in a :class:`SharedLibrary`: its Verilog name, and the type and parameters it stands for."""
+    """One module in a :class:`SharedLibrary`.
+
+    Attributes
+    ----------
+    name : of the Verilog module: the class and ten digits of a hash of type and parameters.
+    kind, parameters : what it stands for, as text (:func:`hdl.core.parameters.describe`).
+    lowered : its text and clocks.
+    """
 
     name: str
     kind: str
@@ -108,10 +135,15 @@ def _check_domains(fragment: Fragment, name: str, *, is_top: bool) -> None:
 class SharedLibrary:
     """The modules of one emission, each kept once; it is the ``platform`` that the design is elaborated for.
 
-    ``check`` elaborates every later use of a module too and compares the text with the first: slow,
-    for tests that parameters tell the whole truth.
+    A library belongs to one emission: names are the same in every run, but the modules refer to
+    each other.
 
-    A library belongs to one emission: names are the same in every run, but the modules refer to each other.
+    Parameters
+    ----------
+    check : elaborates every later use of a module too and compares the text with the first: slow,
+        for tests that parameters tell the whole truth.
+
+    Raises :exc:`TypeError` for a ``check`` that is no bool.
     """
 
     def __init__(self, *, check: bool = False):
@@ -198,19 +230,26 @@ def mark_used(obj: object) -> None:
 class Shared(wiring.Component):
     """Wraps a component so that all its equals become one Verilog module.
 
-    It has the signature of ``inner`` and its very ports: use and connect it as if it were ``inner``. Elaborated by
-    :func:`hdl.emit.emit` it becomes an instance of a module named by ``inner``'s type and a hash of its parameters;
-    elaborated for anything else (simulation, a board) it is ``inner``. Neither adds a cycle.
+    Elaborated by :func:`hdl.emit.emit` it becomes an instance of a module named by ``inner``'s type
+    and a hash of its parameters; elaborated for anything else (simulation, a board) it is
+    ``inner``. Neither adds a cycle.
 
     Two components are equal if they have the same type and the same constructor parameters (see
-    :func:`hdl.core.parameters.parameters_of`), so what ``elaborate`` builds must follow from those alone: what
-    differs between instances, a coordinate for example, goes through a port. Shared components may hold shared
-    components.
+    :func:`hdl.core.parameters.parameters_of`), so what ``elaborate`` builds must follow from those
+    alone: what differs between instances, a coordinate for example, goes through a port. Shared
+    components may hold shared components.
 
-    Clock and reset are those of the parent's domains of the same names, ``DomainRenamer`` included. Domains must be
-    positive edge with synchronous or no reset. ``EnableInserter`` and ``ResetInserter`` do not reach inside.
+    Clock and reset are those of the parent's domains of the same names, ``DomainRenamer`` included.
+    Domains must be positive edge with synchronous or no reset. ``EnableInserter`` and
+    ``ResetInserter`` do not reach inside.
 
-    Raises :exc:`TypeError` if ``inner`` is not a component or does not tell its parameters.
+    Parameters
+    ----------
+    inner : the component. Its signature and its very ports are those of the wrapper: use and
+        connect it as if it were ``inner``.
+
+    Raises :exc:`TypeError` if ``inner`` is not a component, is shared already or does not tell its
+    parameters.
     """
 
     def __init__(self, inner: wiring.Component):

@@ -11,15 +11,17 @@ from .checks import require_int, require_shape, stream_in, stream_out
 class Skid(wiring.Component):
     """Register slice: cuts every combinational path between its two sides, ``valid``, ``payload`` and ``ready``.
 
-    Latency 1 cycle, throughput one item a cycle, holds up to 2 items.
+    Latency 1 cycle, throughput one item a cycle, holds up to 2 items. Empty after reset.
 
     Parameters
     ----------
-    shape : shape of an item.
+    shape : shape of an item, of at least one bit.
 
     Members
     -------
     i, o : streams of ``shape``.
+
+    Raises TypeError or ValueError for what is no such shape.
     """
 
     def __init__(self, *, shape: ShapeLike):

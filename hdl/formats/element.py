@@ -35,9 +35,11 @@ def exponent_range(element: Element) -> int:
 class Choice:
     """One of the elements that a decoder takes.
 
-    element: its row of `mtia.formats.ELEMENTS`
-    code:    the code; bits above the element's width are ignored
-    cases:   values of the selector that mean it; the cases of a decoder's choices must not overlap
+    Parameters
+    ----------
+    element : its row of `mtia.formats.ELEMENTS`.
+    code : the code, of at least the element's width; bits above it are ignored.
+    cases : values of the selector that mean it; the cases of a decoder's choices must not overlap.
     """
 
     element: Element
@@ -48,12 +50,21 @@ class Choice:
 class ElementRules:
     """What the decoding of the selected element depends on, as signals: the same for all lanes of a row.
 
-    All are zero where no choice is selected.
+    All are zero where no choice is selected. Combinational.
 
-    mask:       the exponent field of all ones (for an integer: one)
-    offset:     from an exponent field to the exponent + 127
-    fraction:   the mantissa of all ones, its top bit the top one
-    ieee, nan_only, integer: the kind of element
+    Parameters
+    ----------
+    m : module that the logic is added to.
+    choices : the elements; of their codes nothing is read here.
+    selected : the selector that `Choice.cases` are values of.
+    name : begins the names of the signals.
+
+    Attributes
+    ----------
+    mask : the exponent field of all ones (for an integer: one).
+    offset : from an exponent field to the exponent + 127.
+    fraction : the mantissa of all ones, its top bit the top one.
+    ieee, nan_only, integer : the kind of element, at most one of them 1.
     """
 
     def __init__(self, m: Module, choices: Sequence[Choice], selected: ValueLike, *, name: str):
@@ -86,15 +97,31 @@ class DecodedElement:
     """Signals of one decoded code, of whichever element is selected.
 
     The parts of the code are selected first and decoded once, so that a decoder of many elements
-    costs little more than their multiplexers.
+    costs little more than their multiplexers. With no choice selected the number is a zero.
+    Combinational.
 
-    sign:        1 for negative numbers
-    distance:    `top_exponent` minus the number's exponent (subnormals have the least exponent)
-    biased:      the exponent plus 127
-    significand: magnitude with its hidden bit, the top bit of the element at the top of `width` bits
-    inf, nan:    1 for a code that is not a number; the other signals then mean nothing
+    The number is ``significand * 2**(exponent - (width - 1))``, subnormals included;
+    docs/numerics.md, "Formats".
 
-    With no choice selected the number is a zero.
+    Parameters
+    ----------
+    m : module that the logic is added to.
+    choices : the elements and where their codes come from.
+    selected : the selector that `Choice.cases` are values of.
+    rules : of the same selector and at least these choices.
+    width : bits of the significand, at least those of the longest element's.
+    name : begins the names of the signals.
+
+    Attributes
+    ----------
+    sign : 1 for negative numbers, and for the zero and NaN codes whose sign bit is set.
+    distance : `top_exponent` minus the number's exponent (subnormals have the least exponent).
+    biased : the exponent plus 127.
+    significand : magnitude with its hidden bit, the top bit of the element at the top of `width`
+        bits.
+    inf, nan : 1 for a code that is not a number; the other signals then mean nothing.
+
+    Raises ValueError for a `width` that is too small.
     """
 
     def __init__(

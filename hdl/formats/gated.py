@@ -33,9 +33,11 @@ def field_exponent(element: Element) -> int:
 class GatedChoice:
     """One of the elements that a decoder takes.
 
-    element: its row of `mtia.formats.ELEMENTS`
-    places:  where in the decoder's word the bits of its code are, the lowest first
-    cases:   values of the selector that mean it; the cases of a decoder's choices must not overlap
+    Parameters
+    ----------
+    element : its row of `mtia.formats.ELEMENTS`.
+    places : where in the decoder's word the bits of its code are, the lowest first.
+    cases : values of the selector that mean it; the cases of a decoder's choices must not overlap.
     """
 
     element: Element
@@ -46,7 +48,11 @@ class GatedChoice:
 class Gates:
     """What the decoding of a row depends on beside the codes: signals that are the same for all its lanes.
 
-    selected: which element the row has, as `GatedChoice.cases` number them
+    Parameters
+    ----------
+    m : module that the gates are added to.
+    selected : which element the row has, as `GatedChoice.cases` number them.
+    name : begins the names of the signals.
     """
 
     def __init__(self, m: Module, selected: ValueLike, *, name: str):
@@ -56,7 +62,7 @@ class Gates:
         self._gates: dict[tuple[int, ...], Signal] = {}
 
     def gate(self, choices: Iterable[GatedChoice]) -> Signal:
-        """Whether one of these is selected."""
+        """Whether one of these is selected; 0 of none. Choices of the same cases share one signal."""
         cases = tuple(sorted({case for choice in choices for case in choice.cases}))
         if cases not in self._gates:
             gate = Signal(name=f"{self._name}_gate_{len(self._gates)}")
@@ -71,20 +77,35 @@ class Gates:
 class GatedElement:
     """Signals of one decoded code, of whichever element is selected.
 
-    Each bit is an OR of those bits of the word that mean it in one element or another, so that a decoder
-    of many elements costs little more than the choice between their places.
+    Each bit is an OR of those bits of the word that mean it in one element or another, so that a
+    decoder of many elements costs little more than the choice between their places. With no choice
+    selected the number is a zero. Combinational.
 
-    sign:        1 for negative numbers
-    distance:    `field_exponent` minus the number's exponent (subnormals have the least exponent)
-    significand: magnitude with its hidden bit, the top bit of the element at the top of `width` bits
-    inf, nan:    1 for a code that is not a number; the other signals then mean nothing
+    The numbers are those of `hdl.formats.element.DecodedElement`, told from another exponent.
 
-    With no choice selected the number is a zero.
+    Parameters
+    ----------
+    m : module that the logic is added to.
+    choices : the elements and their places.
+    word : holds the codes.
+    gates : of the row, and of the selector of the choices.
+    width : bits of the significand, at least those of the longest element's, and of a float's
+        shifted.
+    name : begins the names of the signals.
+    shifted : how many of the lowest bits of the distance are taken off it: by so much the
+        significand is shifted right, in which there must be room.
+    chains : carry cells for the magnitudes of integers; without, they are left to synthesis.
 
-    word:   holds the codes
-    shifted: how many of the lowest bits of the distance are taken off it: by so much the significand is shifted
-            right, in which there must be room
-    chains: carry cells for the magnitudes of integers; without, they are left to synthesis
+    Attributes
+    ----------
+    sign : 1 for negative numbers.
+    distance : `field_exponent` minus the number's exponent (subnormals have the least exponent),
+        less what `shifted` takes off.
+    significand : magnitude with its hidden bit, the top bit of the element at the top of `width`
+        bits.
+    inf, nan : 1 for a code that is not a number; the other signals then mean nothing.
+
+    Raises ValueError for a `width` that is too small.
     """
 
     def __init__(

@@ -12,20 +12,24 @@ class AgeOrder(WithEntries, wiring.Component):
     """Remembers in which order entries came and picks the oldest of a choice.
 
     Every entry holds a bit for each other one: whether that is older. So entries may leave in any
-    order and their places be used again at once. The bits of a place mean nothing while it is empty.
+    order and their places be used again at once. The bits of a place mean nothing while it is
+    empty.
 
     Latency 0 from a choice to its pick; an entry counts from the cycle after it was placed.
 
     Parameters
     ----------
-    entries : places, at least 2. picks : choices a cycle, at least 1.
+    entries : places, at least 2.
+    picks : choices a cycle, at least 1.
 
     Members
     -------
     placed : one bit a place: an entry comes into it (at most one bit is high).
     occupied : one bit a place: an entry is in it.
-    choice : for each pick, the entries among which to pick.
+    choice : for each pick, the entries among which to pick, occupied ones only.
     oldest : for each pick, the oldest entry of the choice, one bit high; 0 if the choice is empty.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, entries: int, picks: int = 1):

@@ -22,7 +22,7 @@ from .registers import COUNTED, Registers
 
 
 def device_ports(geometry: Geometry) -> dict[str, wiring.Member]:
-    """Ports of a channel towards its device."""
+    """Ports of a channel towards its device, as members of the channel's signature; see `Channel`."""
     ports: dict[str, wiring.Member] = {"activate": Out(geometry.activate()), "maintain": Out(geometry.maintain())}
     for pc in range(2):
         ports |= {
@@ -37,30 +37,45 @@ def device_ports(geometry: Geometry) -> dict[str, wiring.Member]:
 
 
 def register_ports(address_bits: int) -> dict[str, wiring.Member]:
-    """Ports of a register block with addresses of so many bits."""
+    """Ports of a register block with addresses of so many bits, as members of a signature; see `Channel`."""
     return {"register_address": In(address_bits), "register_data": Out(WIDTH), "registers_clear": In(1)}
 
 
 class Channel(WithGeometry, WithPort, wiring.Component):
     """Controller of a channel: a memory port for each pseudo-channel in, commands for the device out.
 
-    A controller cycle is 2 CK. In each the channel sends at most one ACT (at CK 0 of the cycle), one
-    other row command (at CK 1) and one column command a pseudo-channel (0 at CK 0, 1 at CK 1). The
-    pseudo-channels take turns on the row bus. Where an ACT and another row command do not fit into
-    2 CK (HBM2) the ACT goes first.
+    A controller cycle is 2 CK. In each the channel sends at most one ACT (at CK 0 of the cycle),
+    one other row command (at CK 1) and one column command a pseudo-channel (0 at CK 0, 1 at CK 1).
+    The pseudo-channels take turns on the row bus. Where an ACT and another row command do not fit
+    into 2 CK (HBM2) the ACT goes first.
 
-    timing: a `mtia.hbm.TimingSet`; tag_bits, sizes, batching: as `PseudoChannel` takes them;
-    id_bits: of the memory ports, see `MemoryPort` and `InOrder` (0: responses come in any order)
+    Latency, throughput and order are those of `PseudoChannel`, and with ids those of `InOrder`; the
+    two pseudo-channels share the row bus and nothing else. Commands leave through registers.
 
-    request_0, response_0, request_1, response_1: memory ports, addresses within the pseudo-channel
-    activate, maintain, column_0, column_1, write_data_0, ...: to the device, from registers
-    read_valid_0, read_data_0, read_check_0, ...: from the device; the data of an RD in cycle t is
-        there in cycle t + ceil((CL + BL) / 2)
-    refresh_mode: `RefreshMode`, to be set while nothing goes on
-    events_0, events_1: `PseudoChannel.EVENTS` of this cycle
-    register_address, register_data, registers_clear: counters, see `mtia.hbm_registers`; the data of
-        an address is there a cycle later
-    idle: no request is in the channel, save on its way out
+    Parameters
+    ----------
+    timing : a `mtia.hbm.TimingSet`: the distances, and the organization.
+    tag_bits : of both memory ports (`MemoryPort`).
+    id_bits : of the memory ports, see `MemoryPort` and `InOrder` (0: responses come in any order).
+    sizes, batching : as `PseudoChannel` takes them; by default `PoolSizes()`, and reads that end
+        when writes fill seven eighths of their pool.
+    address_map : of level pseudo-channel, by default the organization's.
+
+    Members
+    -------
+    request_0, response_0, request_1, response_1 : streams, memory ports with addresses within the
+        pseudo-channel.
+    activate, maintain, column_0, column_1 : to the device, commands (`Geometry`), from registers; a
+        slot without a command has `valid` 0 or NOP.
+    write_data_0, write_check_0, write_data_1, write_check_1 : to the device, the atom of a WR in
+        the cycle of its command, from the read register of a memory.
+    read_valid_0, read_data_0, read_check_0, read_valid_1, read_data_1, read_check_1 : from the
+        device; the data of an RD in cycle t is there in cycle t + ceil((CL + BL) / 2).
+    refresh_mode : `RefreshMode`, to be set while nothing goes on.
+    events_0, events_1 : `PseudoChannel.EVENTS` of this cycle.
+    register_address, register_data, registers_clear : counters, see `mtia.hbm_registers`; the data
+        of an address is there a cycle later.
+    idle : no request is in the channel, save on its way out.
     """
 
     def __init__(

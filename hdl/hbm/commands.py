@@ -10,7 +10,7 @@ from mtia.hbm import Organization
 
 
 class MaintainOp(enum.Enum, shape=3):
-    """Row commands other than ACT."""
+    """Row commands other than ACT: precharge (a bank, all), refresh (a bank, all), refresh management of a bank."""
 
     NOP = 0
     PRE = 1
@@ -29,7 +29,7 @@ class ColumnOp(enum.Enum, shape=2):
 
 
 class MemoryOp(enum.Enum, shape=2):
-    """Requests of a memory port."""
+    """Requests of a memory port: read, write, reduce into memory, reduce slots in their order (`MemoryPort`)."""
 
     RD = 0
     WR = 1
@@ -38,7 +38,12 @@ class MemoryOp(enum.Enum, shape=2):
 
 
 class Status(enum.Enum, shape=3):
-    """How a request ended."""
+    """How a request ended.
+
+    OK: as asked. CORRECTED: a wrong bit was put right. POISON: the word was written as lost.
+    UNCORRECTABLE: more is wrong than can be put right. ADDRESS: there is no such atom, and nothing
+    was done. The data of the last three means nothing.
+    """
 
     OK = 0
     CORRECTED = 1
@@ -48,7 +53,7 @@ class Status(enum.Enum, shape=3):
 
 
 class RefreshMode(enum.Enum, shape=2):
-    """What refreshes the banks."""
+    """What refreshes the banks: nothing (the device loses its data), REFPB one by one, or REFAB all at once."""
 
     OFF = 0
     PER_BANK = 1
@@ -61,6 +66,14 @@ class Geometry:
 
     A bank is named by one number, `bank_index`: bank, bank group and SID from the lowest bit up.
     Where the SIDs are no power of two, the indices at the end have no bank.
+
+    Parameters
+    ----------
+    sids : stack IDs, the ranks of a stack.
+    bank_groups : of each SID.
+    banks : of each group.
+    rows : of a bank.
+    columns : atoms of a row.
     """
 
     sids: int
@@ -122,7 +135,7 @@ class Geometry:
         return {name: max(1, width) for name, width in bits.items()}
 
     def split(self, index: Value) -> dict[str, Value]:
-        """The fields of `bank_fields` from a bank's index."""
+        """The fields of `bank_fields` from a bank's index; no logic, only bits."""
         group = index[self.bank_bits :]
         return {
             "bank": index[: self.bank_bits],
@@ -139,17 +152,35 @@ class Geometry:
         return index[self.bank_bits :] if by_sid else self.split(index)["bank_group"]
 
     def activate(self) -> data.StructLayout:
-        """Type of the ACT slot."""
+        """Type of the ACT slot.
+
+        valid : there is one.
+        pc : the pseudo-channel.
+        bank, bank_group, sid, row : the row that it opens.
+        """
         return data.StructLayout({"valid": 1, "pc": 1, **self.bank_fields, "row": self.row_bits})
 
     def maintain(self) -> data.StructLayout:
-        """Type of the slot of the other row commands."""
+        """Type of the slot of the other row commands.
+
+        op : which; NOP where there is none.
+        pc : the pseudo-channel.
+        bank, bank_group, sid : the bank; mean nothing with PREA and REFAB.
+        """
         return data.StructLayout({"op": MaintainOp, "pc": 1, **self.bank_fields})
 
     def column(self) -> data.StructLayout:
-        """Type of the column slot of a pseudo-channel."""
+        """Type of the column slot of a pseudo-channel.
+
+        op : RD, WR, or NOP where there is none.
+        bank, bank_group, sid, column : the atom, in the row that is open there.
+        """
         return data.StructLayout({"op": ColumnOp, **self.bank_fields, "column": self.column_bits})
 
     def place(self) -> data.StructLayout:
-        """Type of an atom's place in a pseudo-channel."""
+        """Type of an atom's place in a pseudo-channel.
+
+        index : of its bank.
+        row, column : of the atom in its bank.
+        """
         return data.StructLayout({"index": self.index_bits, "row": self.row_bits, "column": self.column_bits})

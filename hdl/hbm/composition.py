@@ -27,14 +27,22 @@ class Composition(WithPort, wiring.Component):
 
     Parameters
     ----------
-    subject : begins the words of errors. timing : a `mtia.hbm.TimingSet`. ports : memory ports, 1 to 64.
-    port : their widths. sizes, batching : of each pseudo-channel. phy : name of a module that stands for a
-    device. register_bits : of an address of a register. prefixes : before the names of each device's ports.
+    subject : begins the words of errors.
+    timing : a `mtia.hbm.TimingSet`.
+    ports : memory ports, 1 to 64.
+    port : their widths.
+    sizes, batching : of each pseudo-channel.
+    phy : name of a module that stands for a device.
+    register_bits : of an address of a register.
+    prefixes : before the names of each device's ports.
 
     Members
     -------
-    request_P, response_P, refresh_mode, idle, register_address, register_data, registers_clear, and with
-    each prefix the ports to a device; none with a `phy`.
+    request_P, response_P : for each port P, streams.
+    refresh_mode, register_address, register_data, registers_clear, idle : as of `Channel`, for all
+        channels.
+
+    With each prefix the ports to a device (`device_ports`); none with a `phy`.
     """
 
     def __init__(

@@ -16,16 +16,30 @@ class Cycles:
     at the number of their pseudo-channel. A constraint of n CK from one at p to one at q therefore
     is ceil((n + p - q) / 2) cycles.
 
-    rcd_read, rcd_write: ACT to column command; ras: ACT to PRE; rc: ACT to ACT of a bank;
-    rp: PRE to ACT; rp_refresh: PRE to REFPB or REFAB; rrd_short, rrd_long: ACT to ACT;
-    faw: cycles that hold at most four ACTs; ccd_long, ccd_sid: column command to another of its
-    kind in the same group, in another SID; read_to_write; write_to_read_short,
-    write_to_read_long; read_to_pre, write_to_pre; rfc_bank, rfc_all, rfm: refresh to ACT;
-    rfc_bank_refresh, rfm_refresh: refresh to the next refresh of the bank; refresh_gap: REFPB to
-    REFPB of another bank; refresh_to_act: REFPB to ACT of another bank; act_to_refresh, rc_refresh:
-    ACT to REFPB of another bank, of the same one;
-    read_latency: RD to its data at the pins; refi: time in which a bank is owed a refresh;
-    postpone: refreshes that may be owed; raaimt, raammt: activations to a refresh management
+    Parameters
+    ----------
+    rcd_read, rcd_write : ACT to column command.
+    ras : ACT to PRE; at least both of those.
+    rc : ACT to ACT of a bank.
+    rp, rp_refresh : PRE to ACT, to REFPB or REFAB.
+    rrd_short, rrd_long : ACT to ACT, of another group, of the same one.
+    faw : cycles that hold at most four ACTs.
+    ccd_long, ccd_sid : column command to another of its kind in the same group, in another SID.
+    read_to_write : RD to WR.
+    write_to_read_short, write_to_read_long : WR to RD, of another group, of the same one.
+    read_to_pre, write_to_pre : column command to PRE.
+    rfc_bank, rfc_all, rfm : refresh to ACT.
+    rfc_bank_refresh, rfm_refresh : refresh to the next refresh of the bank.
+    refresh_gap : REFPB to REFPB of another bank.
+    refresh_to_act : REFPB to ACT of another bank.
+    act_to_refresh, rc_refresh : ACT to REFPB of another bank, of the same one.
+    read_latency : RD to its data at the pins.
+    refi : time in which a bank is owed a refresh.
+    postpone : refreshes that may be owed.
+    raaimt, raammt : activations to a refresh management, when it may and when it must come; 0 where
+        there is none.
+
+    Raises ValueError for a distance that is no number from 0, and for a `ras` that is too short.
     """
 
     rcd_read: int

@@ -14,12 +14,14 @@ class DivideByConstant(wiring.Component):
     """Quotient and remainder of a number by a constant.
 
     Combinational. The number is taken in digits of two bits. The remainder of each number that its
-    first digits form comes from a tree of tables, log2(digits) deep; a further table makes a digit of
-    the quotient from the remainder before it. For a divisor of 3 every table is a function of 4 bits.
+    first digits form comes from a tree of tables, log2(digits) deep; a further table makes a digit
+    of the quotient from the remainder before it. For a divisor of 3 every table is a function of 4
+    bits.
 
     Parameters
     ----------
-    width : bits of the dividend, at least 1. divisor : 2 to 16.
+    width : bits of the dividend, at least 1.
+    divisor : 2 to 16.
 
     Members
     -------

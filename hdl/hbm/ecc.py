@@ -26,11 +26,13 @@ def check_bits(data: Value) -> Value:
 class Encode(wiring.Component):
     """Check bits of an atom that is written.
 
-    data:   the atom, byte 0 in the low bits
-    poison: mark the word as lost, whatever its data
-    check:  the check bits to store beside it
+    Latency: 1 cycle. Throughput: one atom a cycle. No back-pressure and no valid.
 
-    Latency: `latency` cycles (1). Throughput: one atom a cycle. No back-pressure and no valid.
+    Members
+    -------
+    data : the atom, byte 0 in the low bits.
+    poison : mark the word as lost, whatever its data.
+    check : the check bits to store beside it.
     """
 
     data: In(DATA_BITS)
@@ -51,15 +53,18 @@ class Encode(wiring.Component):
 class Decode(wiring.Component):
     """An atom that was read, corrected, and how it was found.
 
-    data, check: as stored
-    result:      the atom with a single wrong bit put right; as stored where nothing was corrected
-    status:      OK, CORRECTED (also where the wrong bit is a check bit), POISON or UNCORRECTABLE
-    syndrome:    names the wrong bit for logs: the entry of `mtia.hbm_ecc.COLUMNS` that it equals
+    A poisoned word with one wrong bit is UNCORRECTABLE, never taken for data. Three wrong bits and
+    more may be taken for one, as of every code of this strength.
 
-    A poisoned word with one wrong bit is UNCORRECTABLE, never taken for data.
+    Latency: 2 cycles (the syndrome, the correction). Throughput: one atom a cycle. No back-pressure
+    and no valid.
 
-    Latency: `latency` cycles (2: the syndrome, the correction). Throughput: one atom a cycle. No
-    back-pressure and no valid.
+    Members
+    -------
+    data, check : as stored.
+    result : the atom with a single wrong bit put right; as stored where nothing was corrected.
+    status : OK, CORRECTED (also where the wrong bit is a check bit), POISON or UNCORRECTABLE.
+    syndrome : names the wrong bit for logs: the entry of `mtia.hbm_ecc.COLUMNS` that it equals.
     """
 
     data: In(DATA_BITS)

@@ -17,22 +17,34 @@ class Front(WithGeometry, WithPort, wiring.Component):
     """Takes requests in order and hands each to the scheduler or to the near-memory unit.
 
     Reads and writes of whole atoms go to the scheduler, but not while a line of the near-memory
-    unit holds their atom; reductions and writes of some bytes go to the near-memory unit. Writes and
-    updates are acknowledged when they are handed over. An address past the memory's end is answered
-    with the status ADDRESS and goes nowhere. Of a TREE, as `ExpandTree` takes it apart, the destination
-    goes to the near-memory unit when no line holds it, then the slots to the scheduler; it is
-    acknowledged with the last of them.
+    unit holds their atom; reductions and writes of some bytes go to the near-memory unit. Writes
+    and updates are acknowledged when they are handed over. An address past the memory's end is
+    answered with the status ADDRESS and goes nowhere. Of a TREE, as `ExpandTree` takes it apart,
+    the destination goes to the near-memory unit when no line holds it, then the slots to the
+    scheduler; it is acknowledged with the last of them.
 
-    Latency: 1 cycle. Throughput: one request a cycle.
+    Latency: 1 cycle. Throughput: one request a cycle. One request is here at a time, and holds up
+    those behind it.
 
-    request: `steps_layout`
-    direct: {write, slot, last, place}, as those say; direct_valid, direct_taken: with the scheduler;
-    tag, data: beside it
-    slot_room: a slot may be read
-    update: to the near-memory unit
-    place, held, waits: the place of the request here; a line holds its atom; it waits for that line
-    acknowledge: {tag, status}
-    idle: no request is here
+    Parameters
+    ----------
+    geometry : address fields.
+    port : widths of the memory port.
+    address_map : from its addresses to places.
+
+    Members
+    -------
+    request : stream of `steps_layout`.
+    direct : {write, slot, last, place} for the scheduler, as those of the request say.
+    direct_valid, direct_taken : its handshake.
+    tag, data : beside it.
+    slot_room : a slot may be read.
+    update : stream of `update_layout` to the near-memory unit.
+    place : of the request here; `held` is asked of it.
+    held : a line holds its atom.
+    waits : it waits for that line.
+    acknowledge : stream of {tag, status}.
+    idle : no request is here.
     """
 
     def __init__(self, *, geometry: Geometry, port: MemoryPort, address_map: AddressMap):

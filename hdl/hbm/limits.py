@@ -13,13 +13,23 @@ from .timer import timer
 class ColumnLimits(WithGeometry, WithCycles, wiring.Component):
     """Distances between column commands: tCCD, tRTW, tWTR.
 
-    read, write: a column command is issued, of the bank `index`
-    can_read, can_write: one of the kind may be issued now, as far as the whole pseudo-channel goes
-    read_blocked, write_blocked: groups that take none of the kind now
-    sid: SID of the last column command; sid_only: no other SID may have one of its kind now
+    tCCD_L and tWTR_L hold within a group of one SID; here for groups of equal number in all SIDs,
+    but where SIDs may follow each other at once (tCCD_R of a burst) their groups are told apart.
+    What a command forbids is forbidden from the next cycle on. After reset all may go.
 
-    tCCD_L and tWTR_L hold within a group of one SID; here for groups of equal number in all SIDs, but
-    where SIDs may follow each other at once (tCCD_R of a burst) their groups are told apart.
+    Parameters
+    ----------
+    geometry : address fields.
+    cycles : the distances.
+
+    Members
+    -------
+    read, write, index : a column command is issued, of the bank `index`.
+    can_read, can_write : one of the kind may be issued now, as far as the whole pseudo-channel
+        goes.
+    read_blocked, write_blocked : groups that take none of the kind now.
+    sid : SID of the last column command.
+    sid_only : no other SID may have one of its kind now.
     """
 
     def __init__(self, *, geometry: Geometry, cycles: Cycles):
@@ -66,12 +76,21 @@ class ColumnLimits(WithGeometry, WithCycles, wiring.Component):
 class RowLimits(WithGeometry, WithCycles, wiring.Component):
     """Distances between row commands: tRRD, tFAW, tRREFD.
 
-    activate, refresh: an ACT, a REFPB or RFMPB is issued, of the bank `index`
-    can_activate: an ACT may be issued now; act_blocked: but not in these groups, of all SIDs
-    can_refresh: a REFPB or RFMPB may be issued now; quiet, calm: and no ACT for some cycles, by tFAW:
-        a third of it, a sixth
+    The window of tFAW is that of the pseudo-channel; where it is a SID's it is never shorter. What
+    a command forbids is forbidden from the next cycle on. After reset all may go.
 
-    The window of tFAW is that of the pseudo-channel; where it is a SID's it is never shorter.
+    Parameters
+    ----------
+    geometry : address fields.
+    cycles : the distances.
+
+    Members
+    -------
+    activate, refresh, index : an ACT, a REFPB or RFMPB is issued, of the bank `index`.
+    can_activate : an ACT may be issued now.
+    act_blocked : but not in these groups, of all SIDs.
+    can_refresh : a REFPB or RFMPB may be issued now.
+    quiet, calm : no ACT may for some cycles, by tFAW: a third of it, a sixth.
     """
 
     def __init__(self, *, geometry: Geometry, cycles: Cycles):

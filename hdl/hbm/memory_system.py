@@ -29,23 +29,27 @@ class MemorySystem(Composition):
     leads to port P of every stack. Requests of a port for one atom keep their order; those of two
     ports have none. An address past the end is answered with ADDRESS.
 
-    Latency: 1 cycle for a request and one for each factor of 4 stacks for a response, beside that of
-    the stack. Throughput: one atom a cycle at each port, and at each pseudo-channel.
+    Latency: 1 cycle for a request and one for each factor of 4 stacks for a response, beside that
+    of the stack. Throughput: one atom a cycle at each port, and at each pseudo-channel.
 
     Parameters
     ----------
-    timing : a `mtia.hbm.TimingSet`, whose organization tells the channels of a stack. stacks : 1 to 16.
-    ports, tag_bits, id_bits, sizes, batching, phy : as `Stack` takes them; a package's pins to its devices
-    are too many for one module's ports, so a large system needs a `phy`.
+    timing : a `mtia.hbm.TimingSet`, whose organization tells the channels of a stack.
+    stacks : 1 to 16.
+    ports, tag_bits, id_bits, sizes, batching, phy : as `Stack` takes them; a package's pins to its
+        devices are too many for one module's ports, so a large system needs a `phy`.
 
     Members
     -------
-    request_P, response_P : memory ports, addresses within the system.
-    stack_S_channel_C_activate, ... : to and from the device of channel C of stack S, as of `Channel`; none
-    with a `phy`.
-    refresh_mode : of all channels. idle : no request is here, save on its way out.
-    register_address, register_data, registers_clear : the address is a stack's and above it the stack's
-    number; the data is there three cycles later.
+    request_P, response_P : streams, memory ports with addresses within the system.
+        stack_S_channel_C_activate, ... : to and from the device of channel C of stack S, as of
+        `Channel`; none with a `phy`.
+    refresh_mode : of all channels.
+    idle : no request is here, save on its way out.
+    register_address, register_data, registers_clear : the address is a stack's and above it the
+        stack's number; the data is there three cycles later.
+
+    Raises TypeError or ValueError for `stacks` or `ports` out of range.
     """
 
     def __init__(

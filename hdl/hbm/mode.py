@@ -14,10 +14,16 @@ from .parts import WithEntries
 class Batching:
     """Thresholds of the change between reads and writes.
 
-    high: writes that end the reads; low: writes down to which writing goes on while reads wait;
-    prepare: writes before `high`, or above `low`, at which rows for the other kind are opened;
-    idle: cycles without a read after which any write goes;
-    patience: cycles after which waiting requests of the other kind end a batch
+    Parameters
+    ----------
+    high : writes that end the reads, more than `low`.
+    low : writes down to which writing goes on while reads wait, at least 0.
+    prepare : writes before `high`, or above `low`, at which rows for the other kind are opened, at
+        least 0.
+    idle : cycles without a read after which any write goes, at least 1.
+    patience : cycles after which waiting requests of the other kind end a batch, at least 1.
+
+    Raises TypeError or ValueError for a threshold that is not so.
     """
 
     high: int
@@ -39,17 +45,21 @@ class Mode(WithEntries, wiring.Component):
 
     Reads go on until there are `high` writes, or none of them has come for `idle` cycles while a
     write waits; writes go on until at most `low` are left and a read waits, or none is left. Either
-    ends after `patience` cycles in which the other kind waits.
+    ends after `patience` cycles in which the other kind waits. Reads come first after reset.
 
     Parameters
     ----------
-    entries : places of a pool. batching : the thresholds.
+    entries : places of a pool, at least 2.
+    batching : the thresholds; `high` at most `entries`.
 
     Members
     -------
-    reads, writes : requests in the pools. writing : the mode, registered.
+    reads, writes : requests in the pools.
+    writing : the mode, registered.
     prepare : rows for the other kind may be opened where they are in no one's way.
     turned : the mode changes at the end of this cycle.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, entries: int, batching: Batching):

@@ -22,26 +22,38 @@ class NearMemory(WithGeometry, wiring.Component):
     updates of the atom are applied in the line, in the order in which they come, each as if it had
     been read and written by itself. The atom is written back when lines run short, when no update
     has come for `window` cycles, or when a request for the atom waits. An atom that could not be
-    read is written back as poison. An update with `tree` takes a line as well, which waits for a result
-    instead of being fetched.
+    read is written back as poison. An update with `tree` takes a line as well, which waits for a
+    result instead of being fetched.
 
-    Latency: that of the memory and `latency` cycles to the atom's new value. Throughput: an update
-    a cycle of different atoms; one of the same atom every `latency` + 2 cycles.
+    Latency: that of the memory and `ReduceLanes.latency` + 2 cycles from the atom to its new value,
+    which may then be changed or written back. Throughput: an update a cycle of different atoms; one
+    of the same atom every `ReduceLanes.latency` + 2 cycles. An update that cannot be taken waits,
+    and those behind it.
 
     Parameters
     ----------
-    geometry : address fields. lines : atoms held, at least 2. window : cycles, at least 1.
+    geometry : address fields.
+    lines : atoms held, at least 2.
+    window : cycles, at least 1.
 
     Members
     -------
     update : stream of updates, taken when it has a line.
-    lookup, holds : whether a line holds that atom; waits : a request for it waits, so write it back.
-    line : which an update takes. sealed : all slots of the last `tree` are accepted; until then its own line is held
-        from none of them. result : stream of `result_layout`.
-    fetch : {valid, place, line} a read asked for; fetched: it is accepted.
-    store : {valid, place, poison, data} a write asked for; stored: it is accepted.
-    data : {valid, line, bad, data} an atom that was fetched; bad: it could not be read.
-    idle : no line is in use. combined : an update is applied in a line that holds its atom already.
+    lookup, holds : whether a line holds that atom, in the same cycle.
+    waits : a request for it waits, so write it back.
+    line : which an update takes.
+    sealed : all slots of the last `tree` are accepted; until then its own line is held from none of
+        them.
+    result : stream of `result_layout`.
+    fetch, fetch_valid, fetched : {place, line} a read asked for; it is accepted. It may be another
+        one each cycle.
+    store, store_valid, stored : {place, poison, data} a write asked for; it is accepted.
+    data : {valid, line, bad, data} an atom that was fetched; bad: it could not be read. It must be
+        taken.
+    idle : no line is in use.
+    combined : an update is applied in a line that holds its atom already.
+
+    Raises TypeError or ValueError for `lines` or a `window` out of range.
     """
 
     def __init__(self, *, geometry: Geometry, lines: int = 64, window: int = 64):

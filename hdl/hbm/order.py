@@ -23,25 +23,29 @@ def ordered(port: MemoryPort, slots: int) -> MemoryPort:
 class InOrder(WithPort, wiring.Component):
     """Stands between a memory port with ids and one that answers in any order.
 
-    A read takes a slot when it is accepted, and its slot's number is its tag behind this. Its answer
-    waits in the slot until those before it of the same id have left. The slots of an id form a chain:
-    each knows the next, so that leaving frees the next in the cycle after. Reads of other ids, writes
-    and updates pass by. A write of an id is not held back by its reads.
+    A read takes a slot when it is accepted, and its slot's number is its tag behind this. Its
+    answer waits in the slot until those before it of the same id have left. The slots of an id form
+    a chain: each knows the next, so that leaving frees the next in the cycle after. Reads of other
+    ids, writes and updates pass by. A write of an id is not held back by its reads.
 
     Latency: 0 cycles for a request, 3 for the answer of a read, 1 for other answers. Throughput: an
-    answer a cycle, also of one id. Cost: a memory of `slots` answers; for each slot 3 bits in registers
-    and its tag, id and next slot; a slot's number for each id. Reads wait when all slots are taken.
+    answer a cycle, also of one id. Cost: a memory of `slots` answers; for each slot 3 bits in
+    registers and its tag, id and next slot; a slot's number for each id. Reads wait when all slots
+    are taken, and all requests behind them.
 
     Parameters
     ----------
-    port : the port, with ids. slots : reads on their way or waiting for their turn, at least 2.
+    port : the port, with ids.
+    slots : reads on their way or waiting for their turn, at least 2.
 
     Members
     -------
-    request, response : the port. onward, back : requests and answers behind it, of `inner`.
+    request, response : streams, the port.
+    onward, back : streams, requests and answers behind it, of `inner`. Answers of reads are always
+        taken.
     idle : no read is on its way.
 
-    Raises ValueError for a port without ids.
+    Raises ValueError for a port without ids, or for too few `slots`.
     """
 
     def __init__(self, *, port: MemoryPort, slots: int):

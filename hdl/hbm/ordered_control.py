@@ -14,21 +14,29 @@ from .reduce_format import ReduceFormat, ReduceKind
 class OrderedControl(wiring.Component):
     """Steers the `OrderedLane`s of an `OrderedSum`.
 
-    A partial result is known by its level, its index in the level and whether it is the level's last.
-    An even one that is not the last is kept. An odd one goes to the adder beside the one kept before
-    it; an even one that is the last goes there alone. Both come back one level up, with half the
-    index; the last of index 0 is the result. Slots are the partial results of level 0. The adder
-    serves slots first, until three pairs wait for it.
+    A partial result is known by its level, its index in the level and whether it is the level's
+    last. An even one that is not the last is kept. An odd one goes to the adder beside the one kept
+    before it; an even one that is the last goes there alone. Both come back one level up, with half
+    the index; the last of index 0 is the result. Slots are the partial results of level 0. The
+    adder serves slots first, until three pairs wait for it.
 
     Parameters
     ----------
-    levels : levels of the tree, at least 1. token_bits : width of what travels with a slot, at least 1.
+    levels : levels of the tree, at least 1.
+    token_bits : width of what travels with a slot, at least 1.
 
     Members
     -------
-    slot : {kind, format, last, token}; valid, taken : its handshake. room : a last slot may be taken.
-    lane : {first, keep, push, pending, level, write_at, read_at, kind}, as `OrderedLane` takes them.
-    back : {kind, format, last, token, ...} of what the adder gives back; is_result : it is a result.
+    slot : {kind, format, last, token}.
+    valid, taken : its handshake.
+    room : a last slot may be taken: there is room for its result.
+    lane : {first, keep, push, pending, level, write_at, read_at, kind}, as `OrderedLane` takes
+        them.
+    back : {kind, format, last, token, ...} of what the adder gives back, `OrderedLane.latency`
+        cycles after a pair was chosen.
+    is_result : it is a result.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, levels: int, token_bits: int):

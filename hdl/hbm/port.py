@@ -20,13 +20,22 @@ DATA_BITS, MASK_BITS = 256, 32
 class MemoryPort:
     """Widths of a memory port: address of an atom, tag that comes back with the response.
 
-    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED and
-    TREE, `mask` (a bit a byte) and `data` for WR and RED. The data of a TREE is `tree_layout`: its
-    address is the destination, its `kind` SUM, MAX or MIN. A response is {tag, status, data}; every request
-    has one: a read its data, the others when they are ordered before all that follow.
+    A request is {op, kind, format, address, tag, mask, data}: `kind` and `format` matter for RED
+    and TREE, `mask` (a bit a byte) and `data` for WR and RED. The data of a TREE is `tree_layout`:
+    its address is the destination, its `kind` SUM, MAX or MIN. A response is {tag, status, data};
+    every request has one: a read its data, the others when they are ordered before all that follow.
 
-    With id_bits a request has a further field `id`, and the responses of reads with the same id come
-    in the order in which the reads were accepted; without, responses come in any order.
+    With id_bits a request has a further field `id`, and the responses of reads with the same id
+    come in the order in which the reads were accepted; without, responses come in any order. Tags
+    are for the requester alone: several requests may have the same.
+
+    Parameters
+    ----------
+    address_bits : 1 to 64; addresses count atoms of 32 bytes.
+    tag_bits : 1 to 32.
+    id_bits : 0 to 12.
+
+    Raises TypeError or ValueError for a width that is not so.
     """
 
     address_bits: int
@@ -45,7 +54,17 @@ class MemoryPort:
         return cls(address_bits=ceil_log2(atoms), tag_bits=tag_bits, id_bits=id_bits)
 
     def request(self) -> data.StructLayout:
-        """Type of a request."""
+        """Type of a request.
+
+        op : of `MemoryOp`.
+        kind, format : of a RED or TREE, see `mtia.near_memory`.
+        address : of the atom, in atoms.
+        tag : comes back with the response.
+        id : reads of one id are answered in order (only with `id_bits`).
+        mask : a bit a byte, byte 0 lowest: bytes of a WR that are written, of a RED that may
+            change.
+        data : the atom, byte 0 in the low bits.
+        """
         return data.StructLayout(
             {
                 "op": MemoryOp,
@@ -60,37 +79,63 @@ class MemoryPort:
         )
 
     def response(self) -> data.StructLayout:
-        """Type of a response."""
+        """Type of a response.
+
+        tag : of the request.
+        status : of `Status`.
+        data : of a read with status OK or CORRECTED; means nothing otherwise.
+        """
         return data.StructLayout({"tag": self.tag_bits, "status": Status, "data": DATA_BITS})
 
 
 def tree_layout() -> data.StructLayout:
-    """Type of the operand of a TREE: address of the first slot, atoms from a slot to the next, number of slots."""
+    """Type of the operand of a TREE, in the low bits of its data.
+
+    first : address of the first slot, in atoms.
+    stride : atoms from a slot to the next.
+    slots : their number, 1 to `mtia.near_memory.TREE_SLOTS`.
+    """
     return data.StructLayout({name: 8 * size for name, size in TREE_FIELDS.items()})
 
 
 def steps_layout(port: MemoryPort) -> data.StructLayout:
-    """Type of what `ExpandTree` makes of the requests of a port.
+    """Type of what `ExpandTree` makes of the requests of a port: the request's fields, and
 
-    slot: the read is of a slot; last: of the last one; beyond: the TREE names what there is not
+    slot : the read is of a slot.
+    last : of the last one.
+    beyond : the TREE names what there is not.
     """
     return data.StructLayout({**port.request().members, "slot": 1, "last": 1, "beyond": 1})
 
 
 def slot_layout(slots: int) -> data.StructLayout:
-    """Type of a slot's atom that was read: its place in the buffer; bad: it could not be read."""
+    """Type of a slot's atom that was read.
+
+    valid : there is one.
+    entry : its place in the buffer.
+    bad : it could not be read.
+    data : the atom.
+    """
     return data.StructLayout({"valid": 1, "entry": Shape.cast(range(slots)), "bad": 1, "data": DATA_BITS})
 
 
 def result_layout(lines: int) -> data.StructLayout:
-    """Type of the result of an ordered reduction, for a line of the near-memory unit; bad: a slot was lost."""
+    """Type of the result of an ordered reduction.
+
+    line : of the near-memory unit, that waits for it.
+    bad : a slot was lost, and with it the result.
+    data : the atom.
+    """
     return data.StructLayout({"line": Shape.cast(range(lines)), "bad": 1, "data": DATA_BITS})
 
 
 def update_layout(geometry: Geometry) -> data.StructLayout:
     """Type of a request that reads an atom, changes it and writes it back.
 
-    With `tree` the atom gets the result of an ordered reduction, and is not read.
+    place : of the atom.
+    kind, format : how it changes (`mtia.near_memory`); COPY writes bytes.
+    tree : the atom gets the result of an ordered reduction, and is not read.
+    mask, data : bytes that may change, and the operand.
     """
     return data.StructLayout(
         {
@@ -105,7 +150,7 @@ def update_layout(geometry: Geometry) -> data.StructLayout:
 
 
 def fetch_layout(geometry: Geometry, lines: int) -> data.StructLayout:
-    """Type of a read on behalf of a line of the near-memory unit."""
+    """Type of a read on behalf of a line of the near-memory unit: the atom's `place`, and the `line`."""
     return data.StructLayout({"place": geometry.place(), "line": Shape.cast(range(lines))})
 
 

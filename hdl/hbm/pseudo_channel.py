@@ -30,10 +30,17 @@ from .tree_slots import TreeSlots
 class PoolSizes:
     """Sizes of a pseudo-channel's buffers.
 
-    entries: reads and writes that wait, of each; lines: atoms in the near-memory unit;
-    responses: reads whose data is on its way or waits to be taken; window: see `NearMemory`;
-    patience_bits: see `Scheduler`; tree_slots: slots of ordered reductions whose reads wait, are on their way or
-    wait for their turn
+    Parameters
+    ----------
+    entries : reads and writes that wait, of each, at least 4.
+    lines : atoms in the near-memory unit, at least 2.
+    responses : reads whose data is on its way or waits to be taken, at least 8.
+    window : see `NearMemory`.
+    patience_bits : see `Scheduler`.
+    tree_slots : slots of ordered reductions whose reads wait, are on their way or wait for their
+        turn, at least 2.
+
+    Raises TypeError or ValueError for a size that is not so.
     """
 
     entries: int = 64
@@ -63,17 +70,28 @@ class PseudoChannel(wiring.Component):
 
     Unloaded read latency: that of the device and 6 cycles. Throughput: one atom a cycle.
 
-    geometry, cycles, port, address_map, sizes, batching: as the parts take them
+    Parameters
+    ----------
+    geometry : address fields.
+    cycles : distances between commands.
+    port : widths of the memory port.
+    address_map : from its addresses to places.
+    sizes : of the buffers.
+    batching : thresholds between reads and writes.
 
-    request, response: the memory port
-    column: the column command to be sent {valid, write, slot, place}; a cycle later:
-    write_data, write_check: the atom of a write
-    read_valid, read_data, read_check: from the device
-    act, maintain, act_granted, maintain_granted: with the row bus
-    refresh_mode: `RefreshMode`
-    latency: of a read whose data is there, from when it was accepted, for counters
-    idle: no request is here, no data is on its way and no corrected atom waits to be written back
-    each of `EVENTS`: something happened in this cycle
+    Members
+    -------
+    request, response : streams, the memory port.
+    column : the column command to be sent {valid, write, slot, place}, for the channel's register.
+    write_data, write_check : a cycle later, the atom of a write.
+    read_valid, read_data, read_check : from the device, in the order of the RD commands.
+    act, maintain : row commands that are offered, an ACT and another one.
+    act_granted, maintain_granted : they are issued in this cycle.
+    refresh_mode : `RefreshMode`.
+    latency : of a read whose data is there, from when it was accepted, for counters.
+    idle : no request is here, no data is on its way and no corrected atom waits to be written back.
+
+    One output for each of `EVENTS`: something happened in this cycle.
     """
 
     #: outputs that counters count

@@ -22,7 +22,13 @@ class CombineFloat32(wiring.Component):
     SUM rounds to nearest even; MAX and MIN take -0 as less than +0; of these, a NaN result is
     0x7FC00000.
 
-    Latency: `latency` cycles (4). Throughput: one a cycle. No back-pressure and no valid.
+    Latency: 4 cycles. Throughput: one a cycle. No back-pressure and no valid.
+
+    Members
+    -------
+    kind : of `ReduceKind`, with the operands.
+    a, b : `Float32`; which is which matters to COPY alone.
+    result : `Float32`.
     """
 
     kind: In(ReduceKind)
@@ -70,11 +76,13 @@ class CombineFloat32(wiring.Component):
 class Narrow(wiring.Component):
     """RNE of an FP32 number to BF16 or FP16: subnormals kept, overflow to infinity, NaN 0x7FC0 or 0x7E00.
 
-    fp16:   1 for FP16, 0 for BF16
-    number: `Float32`
-    result: the 16 bits
+    Latency: 1 cycle; the rounding itself comes after the register. Throughput: one a cycle.
 
-    Latency: `latency` cycles (1); the rounding itself comes after the register. Throughput: one a cycle.
+    Members
+    -------
+    fp16 : 1 for FP16, 0 for BF16.
+    number : `Float32`.
+    result : the 16 bits.
     """
 
     fp16: In(1)

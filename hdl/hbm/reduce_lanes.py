@@ -20,11 +20,11 @@ ATOM_BITS = 8 * ATOM_BYTES
 class ReduceLanes(wiring.Component):
     """Combines atoms with operands, bit for bit as `golden.near_memory.apply`.
 
-    16 lanes of FP32, of which FP32 atoms use 8. COPY enables byte by byte; SUM, MAX and MIN change a
-    number only where all its bytes are enabled. A format that is none leaves the atom as it is.
+    16 lanes of FP32, of which FP32 atoms use 8. COPY enables byte by byte; SUM, MAX and MIN change
+    a number only where all its bytes are enabled. A format that is none leaves the atom as it is.
 
-    Latency: `latency` cycles (9): its inputs are registered first, so that nothing in it changes while its clock is
-    stopped. Throughput: one atom a cycle. No back-pressure.
+    Latency: 9 cycles: its inputs are registered first, so that nothing in it changes while its
+    clock is stopped. Throughput: one atom a cycle. No back-pressure.
 
     Parameters
     ----------
@@ -33,7 +33,10 @@ class ReduceLanes(wiring.Component):
     Members
     -------
     i : {kind, format, memory, operand, mask, token}: the atom in memory, the operand, byte enables.
-    o : {result, token}: the atom's new value. The token's registers are reset to 0, so a bit of it may say valid.
+    o : {result, token}: the atom's new value. The token's registers are reset to 0, so a bit of it
+        may say valid.
+
+    Raises TypeError or ValueError for `token_bits` that are no such number.
     """
 
     #: cycles from an atom to its new value

@@ -31,15 +31,22 @@ _EXPONENT = 10
 class Widen(wiring.Component):
     """One number of an operand in FP32: exact, but infinite where an MX number is past FP32's range.
 
-    mx: whether operands may be elements of MX blocks; otherwise only the format in memory counts
+    Latency: 2 enabled cycles. Throughput: one number a cycle.
 
-    format:           of the operand
-    word, half, code: the bits of the number where the format is 32, 16 or at most 8 bits wide
-    scale:            E8M0 scale of an MX operand
-    enable:           0 holds all registers
-    result:           `Float32`; a NaN is 0x7FC00000
+    Parameters
+    ----------
+    mx : whether operands may be elements of MX blocks; otherwise only the format in memory counts.
 
-    Latency: `latency` enabled cycles (2). Throughput: one number a cycle.
+    Members
+    -------
+    format : of the operand.
+    word, half, code : the bits of the number where the format is 32, 16 or at most 8 bits wide
+        (`code` and `scale` only with `mx`).
+    scale : E8M0 scale of an MX operand.
+    enable : 0 holds all registers.
+    result : `Float32`; a NaN is 0x7FC00000.
+
+    Raises TypeError for an `mx` that is no bool.
     """
 
     #: cycles from a number to its FP32
@@ -148,7 +155,10 @@ class Widen(wiring.Component):
 
 
 def widen_ports(widen: wiring.Component, atom: Value, lane: int) -> list[Any]:
-    """Statements that give a lane's `Widen`, shared or not, its bits of an atom or operand."""
+    """Statements that give a lane's `Widen`, shared or not, its bits of an atom or operand.
+
+    widen : the component, or one that has its ports. atom : 256 bits. lane : 0 to `LANES` - 1.
+    """
     wide = lane < WIDE_LANES
     statements = [
         widen.word.eq(atom[32 * lane :][:32] if wide else 0),

@@ -16,7 +16,11 @@ _PLACES = 1 << ADDRESS_BITS
 
 
 def latency_layout() -> data.StructLayout:
-    """Type of a read's latency in the cycle in which its data is there."""
+    """Type of a read's latency.
+
+    valid : its data is there in this cycle.
+    cycles : since it was accepted, modulo its width.
+    """
     return data.StructLayout({"valid": 1, "cycles": BINS})
 
 
@@ -25,13 +29,15 @@ class Registers(wiring.Component):
 
     Each event has a counter of a few bits. These are visited in turn, one a cycle, and their counts
     moved into a memory of wide words: one wide adder serves all. So a word is at most
-    `mtia.hbm_registers.LAG` cycles behind, and counters wrap. Events enter through registers.
+    `mtia.hbm_registers.LAG` cycles behind, and counters wrap. Events enter through registers. All
+    begin from 0 after reset.
 
     Members
     -------
     counted_0, counted_1 : {name: 1} the events of `COUNTED` in this cycle.
     latency_0, latency_1 : {valid, cycles} of a read whose data is there.
-    clear : all counters begin again from 0.
+    clear : all counters begin again from 0; what the words say before a round of visits is over
+        means nothing.
     address, data : the register of that address, a cycle later.
     """
 

@@ -20,9 +20,12 @@ TIME_BITS = latency_layout()["cycles"].width
 
 
 def origin_layout(geometry: Geometry, port: MemoryPort, lines: int, slots: int) -> data.StructLayout:
-    """Type of what is remembered of a read: its name, its place and arrival.
+    """Type of what is remembered of a read.
 
-    The name is a line of the near-memory unit with `near`, a place of `TreeSlots` with `slot`, else a tag.
+    near, slot, name : who asked: a line of the near-memory unit with `near`, a place of `TreeSlots`
+        with `slot`, else a tag.
+    place : of the atom.
+    arrived : the time of day in which it was accepted.
     """
     name = max(port.tag_bits, len(Signal(range(lines))), len(Signal(range(slots))))
     return data.StructLayout({"near": 1, "slot": 1, "name": name, "place": geometry.place(), "arrived": TIME_BITS})
@@ -31,19 +34,34 @@ def origin_layout(geometry: Geometry, port: MemoryPort, lines: int, slots: int) 
 class Returns(WithGeometry, WithPort, wiring.Component):
     """Corrects what was read and sends it where it was asked for.
 
-    issued: {valid, origin} of a read, in the order of the RD commands and before its data
-    read_valid, read_data, read_check: from the device
-    acknowledge: responses that carry no data
-    room: another read may be issued: there is room for the data of all that are on their way
-    near: {valid, line, bad, data} for the near-memory unit; slot: `slot_layout` for `TreeSlots`
-    response: the port's responses
-    scrub: {valid, place}: that atom was corrected and should be written back
-    corrected, uncorrected, poisoned: a read word was so
-    now: the time of day, as in the origins' `arrived`
-    latency: of a read of the port, in the cycle before its response is offered
-    idle: no data is on its way or waits
+    Latency: 3 cycles from the data at the pins to the response. Throughput: one atom a cycle. Reads
+    are answered in the order of their data, acknowledgements in theirs; between the two there is
+    none. Nothing can hold the data back: a read is issued only while there is `room`.
 
-    Latency: 3 cycles from the data at the pins to the response. Throughput: one atom a cycle.
+    Parameters
+    ----------
+    geometry : address fields.
+    port : widths of the memory port.
+    lines : of the near-memory unit, at least 2.
+    slots : places of `TreeSlots`, at least 2.
+    depth : reads whose data is on its way or waits to be taken, at least 4.
+
+    Members
+    -------
+    issued : {valid, origin} of a read, in the order of the RD commands and before its data.
+    read_valid, read_data, read_check : from the device.
+    acknowledge : stream of responses that carry no data.
+    room : another read may be issued: there is room for the data of all that are on their way.
+    near : {valid, line, bad, data} for the near-memory unit.
+    slot : `slot_layout` for `TreeSlots`.
+    response : stream of the port's responses.
+    scrub : {valid, place}: that atom was corrected and should be written back.
+    corrected, uncorrected, poisoned : a read word was so.
+    now : the time of day, as in the origins' `arrived`.
+    latency : of a read of the port, in the cycle before its response is offered.
+    idle : no data is on its way or waits.
+
+    Raises TypeError or ValueError for a size that is no such number.
     """
 
     def __init__(self, *, geometry: Geometry, port: MemoryPort, lines: int, slots: int, depth: int = 64):

@@ -36,19 +36,22 @@ def target_port(map: AddressMap | SystemMap, tag_bits: int) -> MemoryPort:
 class Route(wiring.Component):
     """Finds the target of each request: a pseudo-channel of a stack, or a stack of a memory system.
 
-    The targets of a stack are numbered channel * 2 + pseudo-channel; an address past its end goes to
-    one of them, which answers so. The targets of a memory system are its stacks, and where some
+    The targets of a stack are numbered channel * 2 + pseudo-channel; an address past its end goes
+    to one of them, which answers so. The targets of a memory system are its stacks, and where some
     addresses have no atom a further one, which is to be `Refuse`.
 
-    Latency: 1 cycle. Throughput: one request a cycle.
+    Latency: 1 cycle. Throughput: one request a cycle. No combinational paths between its two sides.
 
     Parameters
     ----------
-    map : of a stack, or of a memory system. tag_bits : of the port.
+    map : of a stack, or of a memory system.
+    tag_bits : of the port.
 
     Members
     -------
-    request : of `port`. onward : of `inner`, with the address that the target uses. where : its target.
+    request : stream, of `port`.
+    onward : stream, of `inner`, with the address that the target uses.
+    where : its target, beside `onward`.
 
     Raises TypeError for a map of another kind, ValueError for one that is of no stack.
     """
@@ -132,11 +135,15 @@ class Route(wiring.Component):
 class Refuse(WithPort, wiring.Component):
     """Answers every request with the status ADDRESS.
 
-    Latency 0, throughput one request a cycle.
+    Latency 0, throughput one request a cycle; `ready` and `valid` pass through.
 
-    port: widths of the port
+    Parameters
+    ----------
+    port : widths of the port.
 
-    request, response: the port
+    Members
+    -------
+    request, response : streams, the port.
     """
 
     def __init__(self, *, port: MemoryPort):
@@ -162,12 +169,14 @@ class Entrance(WithPort, wiring.Component):
 
     Parameters
     ----------
-    map : as `Route` takes it. port : widths of the port, of the map's addresses. slots : reads of the
-    port with ids that may be on their way, see `InOrder`.
+    map : as `Route` takes it.
+    port : widths of the port, of the map's addresses.
+    slots : reads of the port with ids that may be on their way, see `InOrder`.
 
     Members
     -------
-    request, response : of `port`. requests, responses : arrays of the targets' streams, of `inner`.
+    request, response : streams, of `port`.
+    requests, responses : arrays of the targets' streams, of `inner`.
     idle : no request waits here.
     """
 

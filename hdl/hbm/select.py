@@ -13,8 +13,9 @@ from ..core.checks import require_int
 class RoundRobin(wiring.Component):
     """Picks one of several requests, in turn.
 
-    The pick is the first request above the one picked last that was `taken`, else the lowest.
-    Latency 0.
+    The pick is the first request above the one picked last that was `taken`, else the lowest. So
+    who keeps asking is picked before any other is twice. Latency 0. After reset the lowest comes
+    first.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ class RoundRobin(wiring.Component):
     requests : one bit each.
     taken : the pick is used; the turn moves on.
     picked : one bit high, or 0 without a request.
+
+    Raises TypeError or ValueError for `inputs` that are no such number.
     """
 
     def __init__(self, *, inputs: int):

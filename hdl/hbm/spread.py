@@ -28,11 +28,15 @@ class Merge(wiring.Component):
 
     Parameters
     ----------
-    shape : of an item. inputs : streams, at least 1 (one of them passes, with latency 0).
+    shape : of an item.
+    inputs : streams, at least 1 (one of them passes, with latency 0).
 
     Members
     -------
-    i : array of `inputs` streams. o : stream.
+    i : array of `inputs` streams.
+    o : stream.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, shape: ShapeLike, inputs: int):
@@ -90,12 +94,16 @@ class Spread(WithPort, wiring.Component):
 
     Parameters
     ----------
-    port : widths of all ports. targets : at least 1.
+    port : widths of all ports.
+    targets : at least 1.
 
     Members
     -------
-    request, response : the port. where : target of the request that is offered.
+    request, response : streams, the port.
+    where : target of the request that is offered.
     requests, responses : arrays of the targets' streams.
+
+    Raises TypeError or ValueError for `targets` that are no such number.
     """
 
     def __init__(self, *, port: MemoryPort, targets: int):
@@ -136,17 +144,21 @@ class Spread(WithPort, wiring.Component):
 class Collect(WithPort, wiring.Component):
     """Several memory ports into one, in turn; a response goes to the port that asked.
 
-    The number of the asking port stands in the tag of the one port above the bits of the others' tags.
-    Latency: 1 cycle for a request, 0 for a response. Throughput: one a cycle, each way.
+    The number of the asking port stands in the tag of the one port above the bits of the others'
+    tags. Latency: 1 cycle for a request, 0 for a response. Throughput: one a cycle, each way. A
+    port that does not take its response holds up those behind it.
 
     Parameters
     ----------
-    port : widths of the asking ports. ports : at least 1.
+    port : widths of the asking ports.
+    ports : at least 1.
 
     Members
     -------
     requests, responses : arrays of the asking ports' streams.
-    request, response : the one port, of `inner`.
+    request, response : streams, the one port, of `inner`.
+
+    Raises TypeError or ValueError for `ports` that are no such number.
     """
 
     def __init__(self, *, port: MemoryPort, ports: int):

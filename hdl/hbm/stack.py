@@ -24,29 +24,38 @@ from .spread import Collect
 class Stack(Composition):
     """Channels of a stack, interleaved, behind one memory port or several.
 
-    A request goes to the pseudo-channel that has its atom; the pseudo-channels take the ports in turn,
-    and each port takes the pseudo-channels' responses in turn. Requests of a port for one atom keep
-    their order; those of two ports have none. An address past the end is answered with ADDRESS.
+    A request goes to the pseudo-channel that has its atom; the pseudo-channels take the ports in
+    turn, and each port takes the pseudo-channels' responses in turn. Requests of a port for one
+    atom keep their order; those of two ports have none. An address past the end is answered with
+    ADDRESS.
 
-    Latency: 2 cycles for a request and one for each factor of 4 pseudo-channels for a response, beside
-    that of the channel. Throughput: one atom a cycle at each port, and at each pseudo-channel.
+    Latency: 2 cycles for a request and one for each factor of 4 pseudo-channels for a response,
+    beside that of the channel. Throughput: one atom a cycle at each port, and at each
+    pseudo-channel.
 
     Parameters
     ----------
-    timing : a `mtia.hbm.TimingSet`, whose organization tells the channels. ports : memory ports, at
-    least 1. tag_bits, id_bits : of each port (`MemoryPort`); an id's order holds over all channels.
-    sizes, batching : of each pseudo-channel. address_map : of level stack, by default the
-    organization's. phy : name of a module of which every channel gets an instance in place of ports to
-    its device; it has `clk`, `rst` and the ports of the device side of `Channel`.
+    timing : a `mtia.hbm.TimingSet`, whose organization tells the channels.
+    ports : memory ports, 1 to 64.
+    tag_bits, id_bits : of each port (`MemoryPort`); an id's order holds over all channels.
+    sizes, batching : of each pseudo-channel.
+    address_map : of level stack, by default the organization's.
+    phy : name of a module of which every channel gets an instance in place of ports to its device;
+        it has `clk`, `rst` and the ports of the device side of `Channel`.
 
     Members
     -------
-    request_P, response_P : memory ports, addresses within the stack.
-    channel_C_activate, channel_C_maintain, ... : to and from the device of channel C, as of `Channel`;
-    none with a `phy`.
-    refresh_mode : of all channels. idle : no request is here, save on its way out.
-    register_address, register_data, registers_clear : the address is a channel's (`mtia.hbm_registers`)
-    and above it the channel's number; the data is there two cycles later.
+    request_P, response_P : streams, memory ports with addresses within the stack.
+        channel_C_activate, channel_C_maintain, ... : to and from the device of channel C, as of
+        `Channel`; none with a `phy`.
+    refresh_mode : of all channels.
+    idle : no request is here, save on its way out.
+    register_address, register_data, registers_clear : the address is a channel's
+        (`mtia.hbm_registers`) and above it the channel's number; the data is there two cycles
+        later.
+
+    Raises TypeError or ValueError for `ports` out of range, and ValueError for a map of another
+    level.
     """
 
     def __init__(

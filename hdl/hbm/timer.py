@@ -9,8 +9,13 @@ from amaranth.hdl import ValueLike
 def timer(m: Module, name: str, distances: Sequence[tuple[ValueLike, int]]) -> Value:
     """High in a cycle that is at least each event's distance after the last one of its kind.
 
-    `distances` are pairs of an event, high in its cycle, and a distance in cycles; 0 and 1 never
-    wait. Latency 0: the cycle after an event already obeys it.
+    Latency 0: the cycle after an event already obeys it. High after reset.
+
+    Parameters
+    ----------
+    m : module that the counter is added to.
+    name : of the counter.
+    distances : pairs of an event, high in its cycle, and a distance in cycles; 0 and 1 never wait.
     """
     longest = max((cycles for _, cycles in distances), default=0)
     if longest < 2:

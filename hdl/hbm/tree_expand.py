@@ -16,16 +16,21 @@ from .port import MemoryPort, steps_layout, tree_layout
 class ExpandTree(WithPort, wiring.Component):
     """Hands requests on; of a TREE it makes one for the destination and a read of each slot, in order.
 
-    A TREE that has no slot or more than `mtia.near_memory.TREE_SLOTS`, and one with an address that is
-    past the memory's end, is marked `beyond` and its slots are not read.
+    A TREE that has no slot or more than `mtia.near_memory.TREE_SLOTS`, and one with an address that
+    is past the memory's end, is marked `beyond` and its slots are not read.
 
-    Latency: 0 cycles; of a TREE 2. Throughput: a request a cycle; a TREE of p slots takes p + 3 cycles.
+    Latency: 0 cycles; of a TREE 2. Throughput: a request a cycle; a TREE of p slots takes p + 3
+    cycles, in which no other request is taken.
 
-    port, address_map: as `Front` takes them
+    Parameters
+    ----------
+    port, address_map : as `Front` takes them.
 
-    i: the port's requests
-    o: `steps_layout`
-    idle: no TREE is here
+    Members
+    -------
+    i : stream of the port's requests.
+    o : stream of `steps_layout`.
+    idle : no TREE is here.
     """
 
     def __init__(self, *, port: MemoryPort, address_map: AddressMap):

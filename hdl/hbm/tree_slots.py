@@ -20,16 +20,25 @@ class TreeSlots(wiring.Component):
     have left. So the slots of a TREE enter `OrderedSum` in the order of their index, whatever the
     memory did first. The result of a TREE of which a slot could not be read is bad.
 
-    Latency: 3 cycles from the last slot's atom to `OrderedSum`, and its latency. Throughput: a slot a cycle.
+    Latency: 2 cycles from the last slot's atom to `OrderedSum`, and its latency. Throughput: a slot
+    a cycle.
 
-    lines: of the near-memory unit; slots: places of the ring, at least 2
+    Parameters
+    ----------
+    lines : of the near-memory unit, at least 2.
+    slots : places of the ring, at least 2.
 
-    begin: {valid, line, kind, format}: a TREE comes; its slots are taken from the next cycle on
-    taken, last: a slot's read is accepted; it is the TREE's last one
-    entry, room: the place that it takes; there is one
-    data: `slot_layout`: the atom of a slot
-    result: stream of `result_layout`
-    idle: no TREE is here
+    Members
+    -------
+    begin : {valid, line, kind, format}: a TREE comes; its slots are taken from the next cycle on.
+    taken, last : a slot's read is accepted; it is the TREE's last one. Only while `room`.
+    entry : the place that it takes.
+    room : there is one.
+    data : `slot_layout`: the atom of a slot. It must be taken.
+    result : stream of `result_layout`.
+    idle : no TREE is here.
+
+    Raises TypeError or ValueError for a size that is no such number.
     """
 
     def __init__(self, *, lines: int, slots: int):

@@ -24,20 +24,30 @@ PairIndex = data.StructLayout({"peer": link.PEER_BITS, "multicast": 1})
 class Admit(wiring.Component):
     """Lets the packets of one virtual channel pass for which there is a queue pair, and drops the others whole.
 
-    A packet's head asks the table for the pair of its destination; the answer is there a cycle later. Requests are held
-    to the pair's partition and windows as well; responses have neither. Latency 1 cycle, throughput one flit a cycle.
-    `o.valid` and `o.payload` come from registers, `i.ready` follows `o.ready`.
+    A packet's head asks the table for the pair of its destination; the answer is there a cycle
+    later. Requests are held to the pair's partition and windows as well; responses have neither.
+    The reasons are checked in the order of `mtia.link.Refusal`, and the first that holds is told.
+    Packets keep their order.
+
+    Latency 1 cycle, throughput one flit a cycle, also of packets that are dropped. `o.valid` and
+    `o.payload` come from registers and the pair, `i.ready` follows `o.ready`.
 
     Parameters
     ----------
-    channel : of `mtia.message.Channel`.
+    channel : of `mtia.message.Channel`: whose packets these are.
 
     Members
     -------
-    i, o : streams of flits.
+    i : stream of flits, packets one after the other, each beginning with a flit that has `head`.
+    o : stream of flits, those that may pass as they came.
     role : of the NIC; counts for packets that begin from now on.
-    asks, index : read the table at this place. pair : what is there, a cycle after `asks`, and until the next.
-    admitted : a packet begins to leave. refused : a packet begins to be dropped, and why; else NONE.
+    asks : the head of a packet is taken in this cycle: read the table.
+    index : at this place; a destination beyond the table is refused whatever is there.
+    pair : what is there, in the cycle after `asks`, and until the next.
+    admitted : a packet begins to leave: its head is taken at `o`.
+    refused : a packet begins to be dropped in this cycle, and why; NONE in all others.
+
+    Raises TypeError for a `channel` that is none.
     """
 
     def __init__(self, *, channel: Channel):

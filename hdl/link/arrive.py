@@ -13,8 +13,10 @@ from .frame import FrameKind, control, flit, frame, line
 class Arrive(wiring.Component):
     """Takes frames from the wire and says a cycle later whether they are undamaged.
 
-    The flit of a frame is there 1 cycle after `line_in`, to be written to a buffer, and everything else 2 cycles
-    after it, when the CRC is known. Throughput a frame a cycle. The check's inputs move with `line_in.valid` only.
+    The flit of a frame is there 1 cycle after `line_in`, to be written to a buffer, and everything
+    else 2 cycles after it, when the CRC is known: so the check, the one long path of a link, delays
+    nothing. Throughput a frame a cycle; nothing holds it back. The check's inputs move with
+    `line_in.valid` only.
 
     Parameters
     ----------
@@ -23,8 +25,13 @@ class Arrive(wiring.Component):
     Members
     -------
     line_in : the wire.
-    write, flit : for each channel, whether the frame is one with a flit of that channel; its flit.
-    valid, good, control, agreed : a cycle later, a frame, undamaged, its fields, the first bits of its data.
+    write : for each channel, whether the frame is one with a flit of that channel, be it damaged or
+        not.
+    flit : its flit, in the same cycle.
+    valid : a cycle later: there is a frame.
+    good : it is undamaged; a damaged frame may say anything in `control` and `agreed`.
+    control : its fields.
+    agreed : the first bits of its data, that both ends' HELLOs must agree about.
     """
 
     def __init__(self, *, parameters: LinkParameters):

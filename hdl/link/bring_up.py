@@ -12,7 +12,7 @@ from .frame import DownCause, FrameKind, LinkState
 
 
 def hello_word(parameters: LinkParameters) -> int:
-    """What a HELLO frame says in its flit, cut to the width of a flit."""
+    """What a HELLO frame says in its flit (`mtia.link.HELLO`), cut to the width of a flit."""
     word = pack(
         link.HELLO,
         version=link.VERSION,
@@ -27,27 +27,34 @@ def hello_word(parameters: LinkParameters) -> int:
 class BringUp(wiring.Component):
     """The states of a link and what leads from one to the next.
 
-    RESET lasts for a timeout, in which nothing is sent or listened to, so that nothing of before is on the wire when
-    it ends, and until everything of before has left the receive buffers. In HELLO a frame of that kind is sent every
-    `HELLO_INTERVAL` cycles, with `head` once the other end's was heard; one of the other end's with `head` leads to
-    UP: both have heard each other. An end that is UP answers a HELLO, with `last`, which asks for no answer, until it
-    knows that the other end is UP. Two HELLOs later on, with nothing else between them, mean that the other end began
-    anew and lead to DOWN, as do silence, a failure of the replay and parameters that do not fit. DOWN stays until
-    `restart`, which leads to RESET from every state.
+    RESET lasts for a timeout, in which nothing is sent or listened to, so that nothing of before is
+    on the wire when it ends, and until everything of before has left the receive buffers. In HELLO
+    a frame of that kind is sent every `HELLO_INTERVAL` cycles, with `head` once the other end's was
+    heard; one of the other end's with `head` leads to UP: both have heard each other. An end that
+    is UP answers a HELLO, with `last`, which asks for no answer, until it knows that the other end
+    is UP. Two HELLOs later on, with nothing else between them, mean that the other end began anew
+    and lead to DOWN, as do silence, a failure of the replay and parameters that do not fit. DOWN
+    stays until `restart`, which leads to RESET from every state.
 
-    Latency: a frame changes the state in the cycle after it.
+    Latency: a frame changes the state in the cycle after it. After reset the state is RESET.
 
     Parameters
     ----------
-    parameters : of the link.
+    parameters : of the link; the timeout, and what both ends must agree about.
 
     Members
     -------
-    restart : begin anew. drained : the receive buffers are empty.
-    valid, kind, head, last, agreed : an undamaged frame, its kind and bits, its first `HELLO_AGREED_BITS` of data.
-    no_progress, silence : the other end does not acknowledge, or says nothing at all.
-    state, cause : the state, and why it is DOWN. greets : a HELLO is to be sent. heard : what its `head` says.
-    greeted : it is sent.
+    restart : begin anew; the timeout of RESET counts from the last cycle in which it is 1.
+    drained : the receive buffers are empty.
+    valid : an undamaged frame has come.
+    kind, head, last, agreed : its kind, its bits, its first `HELLO_AGREED_BITS` of data.
+    no_progress : the other end does not acknowledge, though all was sent `retries` times more.
+    silence : it says nothing at all.
+    state : of `LinkState`.
+    cause : why it is DOWN; NONE in the other states, once restarted.
+    greets : a HELLO is to be sent.
+    heard : what its `head` says: the other end's HELLO was heard.
+    greeted : a HELLO is sent in this cycle.
     """
 
     def __init__(self, *, parameters: LinkParameters):

@@ -13,12 +13,13 @@ from .frame import flit
 class ReceiveBuffer(wiring.Component):
     """Flits of one virtual channel, in a memory that is read through a register.
 
-    A flit is written before it is known to be undamaged, and counts a cycle later with `commit`; without it the next
-    one takes its place. A full buffer writes nothing: credit sees to it that what is committed found room. Latency: 2
-    cycles from `write` to `o`, throughput one flit a cycle. No combinational paths.
+    A flit is written before it is known to be undamaged, and counts a cycle later with `commit`;
+    without it the next one takes its place. A full buffer writes nothing: credit sees to it that
+    what is committed found room. Latency: 2 cycles from `write` to `o`, throughput one flit a
+    cycle. No combinational paths from or to the stream. Empty after reset.
 
-    `closes` ends what will not go on: a packet of which the last flit is missing gets a flit of zeros with `last`, as
-    soon as there is room.
+    `closes` ends what will not go on: a packet of which the last flit is missing gets a flit of
+    zeros with `last` and without `head`, as soon as there is room.
 
     Parameters
     ----------
@@ -26,11 +27,12 @@ class ReceiveBuffer(wiring.Component):
 
     Members
     -------
-    write, flit : write it, to be committed or not in the next cycle. commit, last : the flit written in the last cycle
-        counts; whether it is the last of its packet.
+    write, flit : write it, to be committed or not in the next cycle.
+    commit : the flit written in the last cycle counts.
+    last : it is the last of its packet.
     closes : nothing is written any more; packets are closed.
-    o : stream of flits.
-    freed : a flit has left.
+    o : stream of flits, in the order in which they were written.
+    freed : a flit leaves in this cycle: its room is told to the other end.
     empty : nothing waits, and no packet is open.
     """
 

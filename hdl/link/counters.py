@@ -13,15 +13,21 @@ from .frame import Counters
 class Count(wiring.Component):
     """The counters of a link: `mtia.link.COUNTERS`, a pulse and a count each.
 
-    Latency 1 cycle; counts wrap.
+    A count is what it was plus the pulses of the cycle before: latency 1 cycle. Counts are of 32
+    bits, wrap, and are 0 after reset; nothing else clears them.
 
     Parameters
     ----------
-    channels : pulses of `dropped`, one each channel.
+    channels : pulses of `dropped`, one each channel; at least 1.
 
     Members
     -------
-    One input a counter, named as it is. counters : the counts.
+    counters : the counts, a field for each, of its name.
+
+    One input for each counter, of its name and one bit, but for `dropped` of `channels` bits: each
+    bit that is 1 counts.
+
+    Raises TypeError or ValueError for `channels` that are no such number.
     """
 
     def __init__(self, *, channels: int):

@@ -10,8 +10,13 @@ from mtia.link import CrcParameters
 def masks(parameters: CrcParameters, width: int) -> tuple[list[int], int]:
     """The CRC of a word of `width` bits, bit 0 first, as linear algebra.
 
-    Returns for each bit of the CRC the mask of the word's bits that it is the parity of, and the CRC of a word of
-    zeros, which is XORed to these.
+    Returns for each bit of the CRC the mask of the word's bits that it is the parity of, and the
+    CRC of a word of zeros, which is XORed to these.
+
+    Parameters
+    ----------
+    parameters : of the CRC: reflected, of all ones at the beginning and inverted at the end.
+    width : of the word; any number of bits, not only whole bytes.
     """
     bits = parameters.bits
     polynomial = int(f"{parameters.polynomial:0{bits}b}"[::-1], 2)  # reflected: the lowest bit leaves first

@@ -10,21 +10,28 @@ from mtia.link import LinkParameters
 class Credit(wiring.Component):
     """Both sides of one virtual channel's credit at one end of a link.
 
-    The receiver tells how many flits may have been sent in all: room at the beginning and flits that have left since,
-    modulo `2 ** credit_bits`. A lost frame costs nothing, the next one tells the same or more; a number behind the
-    one known is of a repeated frame and is ignored. So the other end's buffer never overflows.
+    The receiver tells how many flits may have been sent in all: room at the beginning and flits
+    that have left since, modulo `2 ** credit_bits`. A lost frame costs nothing, the next one tells
+    the same or more; a number behind the one known is of a repeated frame and is ignored. So the
+    other end's buffer never overflows.
 
-    `available` and `limit` come from registers, one cycle after what changes them.
+    `available`, `limit` and `owed` come from registers, one cycle after what changes them. After
+    reset, as after `clear`, nothing may be sent, and the other end is owed the room of the whole
+    buffer here.
 
     Parameters
     ----------
-    parameters : of the link.
+    parameters : of the link; both ends have the same `credit_bits`, each its own `buffer`.
 
     Members
     -------
-    clear : begin anew, for as long as it is high. spent : a flit was accepted to be sent.
-    told, told_limit : a frame brings the other end's number. available : a flit may be sent.
-    freed : a flit has left the buffer here. limit : the number to tell. tells : a frame with it is sent.
+    clear : begin anew, for as long as it is high.
+    spent : a flit was accepted to be sent; only while `available`.
+    told, told_limit : a frame brings the other end's number.
+    available : a flit may be sent.
+    freed : a flit has left the buffer here.
+    limit : the number to tell.
+    tells : a frame with it is sent.
     owed : the other end has not been told the newest number.
     """
 

@@ -12,7 +12,10 @@ from mtia.link import LinkParameters
 
 
 def enumeration(members: type[python_enum.IntEnum]) -> Any:
-    """An enumeration of `mtia` as one with a shape, of the same name and codes."""
+    """An enumeration of `mtia` as one with a shape, of the same name and codes.
+
+    It has as many bits as its largest code needs.
+    """
     # Written with the metaclass because the members are data here.
     shape = unsigned(max(members).bit_length())
     body = enum.EnumType.__prepare__(members.__name__, (enum.IntEnum,), shape=shape)
@@ -31,12 +34,18 @@ Counters = data.StructLayout(dict.fromkeys(link.COUNTERS, 32))
 
 
 def flit(parameters: LinkParameters) -> data.StructLayout:
-    """A flit of the link's width; with 64 bytes it is `hdl.link.flit.Flit`."""
+    """A flit of the link's width; with 64 bytes it is `hdl.link.flit.Flit`.
+
+    data : the bytes, byte 0 in the low bits.
+    head, last : it is the first of its packet, the last.
+    """
     return data.StructLayout({"data": parameters.flit_bits, "head": 1, "last": 1})
 
 
 def control(parameters: LinkParameters) -> data.StructLayout:
-    """What stands behind the data of a frame, without the CRC."""
+    """What stands behind the data of a frame, without the CRC: `mtia.link.LinkParameters.control`,
+    with `kind` an enumeration.
+    """
     return data.StructLayout({**dict(parameters.control), "kind": FrameKind})
 
 

@@ -10,7 +10,8 @@ from ..core.checks import require_shape, stream_in, stream_out
 class Gate(wiring.Component):
     """Lets flits pass, holds them, or takes and drops them; never lets the rest of a packet pass alone.
 
-    Latency 0; `o.valid` follows `i.valid`, `i.ready` follows `o.ready` combinationally.
+    Latency 0, a flit a cycle; `o.valid` follows `i.valid`, `passes` and `drops`, `i.ready` follows
+    `o.ready` combinationally. When the link fails `o.valid` may fall without a transfer.
 
     Parameters
     ----------
@@ -20,9 +21,12 @@ class Gate(wiring.Component):
     -------
     i, o : streams of `shape`.
     passes : the link is up; otherwise flits wait.
-    drops : the link is down: flits are taken and dropped.
-    cuts : a packet of which a part was taken by now is lost: its rest is dropped, whatever the state.
-    dropped : a flit was taken and dropped.
+    drops : the link is down: flits are taken and dropped, a flit a cycle.
+    cuts : a packet of which a part was taken by now is lost: its rest is dropped, whatever the
+        state.
+    dropped : a flit is taken and dropped in this cycle.
+
+    Raises TypeError or ValueError for a `shape` that is none.
     """
 
     def __init__(self, *, shape: data.StructLayout):

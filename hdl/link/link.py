@@ -25,28 +25,41 @@ from .watch import Timeouts
 class Link(wiring.Component):
     """One end of a full-duplex link: streams of flits on one side, a frame a cycle each way on the other.
 
-    What `tx[vc]` takes while the link is UP leaves the other end's `rx[vc]` once, whole and in the order of its
-    channel, whatever the wire loses, damages or repeats; a channel that is not taken from does not hold up the other.
-    The wire must not reorder, and repeat a frame only within a replay buffer's worth of frames.
+    What `tx[vc]` takes while the link is UP leaves the other end's `rx[vc]` once, whole and in the
+    order of its channel, whatever the wire loses, damages or repeats; a channel that is not taken
+    from does not hold up the other. Between the channels there is no order. The wire must not
+    reorder, and repeat a frame only within a replay buffer's worth of frames.
 
-    Latency 2 cycles from `tx` to `line_out`, 3 from `line_in` to `rx`. Throughput one flit a cycle while replay buffer
-    and credit last: `replay` and `buffer` flits a round trip (`mtia.link.LinkParameters.round_trip`).
+    Latency 2 cycles from `tx` to `line_out`, 3 from `line_in` to `rx`. Throughput one flit a cycle
+    of both channels together while replay buffer and credit last: `replay` and `buffer` flits a
+    round trip (`mtia.link.LinkParameters.round_trip`). A damaged frame costs `replay_gap` cycles, a
+    lost one at most `recovery_bound`.
 
-    While RESET or HELLO, `tx` waits. In DOWN, and where a restart cut a packet, `tx` takes flits and drops them, up to
-    the end of a packet; `rx` gives what had arrived and ends a packet that was cut by a flit of zeros with `last` and
-    without `head`. A receiver knows such a packet by its length.
+    While RESET or HELLO, `tx` waits. In DOWN, and where a restart cut a packet, `tx` takes flits
+    and drops them, up to the end of a packet; `rx` gives what had arrived and ends a packet that
+    was cut by a flit of zeros with `last` and without `head`. A receiver knows such a packet by its
+    length.
+
+    After reset a link is in RESET for a timeout and then comes up by itself. What fails shows
+    within `down_bound` cycles. An end that is restarted alone takes the other one DOWN (PEER): both
+    are restarted, in any order.
 
     Parameters
     ----------
-    parameters : of the link.
+    parameters : of the link; the other end has the same, but for what `mtia.link.LinkParameters`
+        excepts.
 
     Members
     -------
-    tx, rx : a stream of flits each virtual channel.
-    line_out, line_in : the wire, `valid` and `frame`; `line_out` is a register.
-    restart : begin anew, from every state.
-    state, down, cause : of `mtia.link.LinkState`; whether that is DOWN; of `mtia.link.DownCause`.
-    counters : `mtia.link.COUNTERS`, never cleared.
+    tx : a stream of flits (`hdl.link.frame.flit`) each virtual channel, packet after packet.
+    rx : the same of the other end's; each channel may be taken from at any pace.
+    line_out, line_in : the wire, `valid` and `frame`; `line_out` is a register. Nobody can hold a
+        frame back.
+    restart : begin anew, from every state; for as long as it is 1 the link stays in RESET.
+    state : of `mtia.link.LinkState`.
+    down : `state` is DOWN.
+    cause : why, of `mtia.link.DownCause`; stays until `restart`.
+    counters : `mtia.link.COUNTERS`, cleared by reset only.
     """
 
     def __init__(self, *, parameters: LinkParameters):

@@ -24,12 +24,15 @@ NicCounters = data.StructLayout(dict.fromkeys(link.NIC_COUNTERS, 32))
 class Nic(wiring.Component):
     """One NIC, for scale-up or scale-out as its role says; a SPARE sends nothing.
 
-    A packet at `tx` leaves over the link if a queue pair to its destination is open, of the NIC's role, and, for a
-    request, of its partition and windows; otherwise it is taken, dropped and counted. What the wire brings goes to `rx`
-    as it is: windows are checked where they are. The role and the pairs may be changed at any time and count for
-    packets that begin later; all pairs are closed and the role is SPARE after reset.
+    A packet at `tx` leaves over the link if a queue pair to its destination is open, of the NIC's
+    role, and, for a request, of its partition and windows; otherwise it is taken, dropped and
+    counted. What the wire brings goes to `rx` as it is: windows are checked where they are. The
+    role and the pairs may be changed at any time and count for packets that begin later. At
+    power-up all pairs are closed and the role is SPARE; a reset makes it SPARE again, but leaves
+    the pairs, which are in a memory.
 
-    Latency 3 cycles from `tx` to `line_out`, 3 from `line_in` to `rx`; throughput as `hdl.link.link.Link`.
+    Latency 3 cycles from `tx` to `line_out`, 3 from `line_in` to `rx`; throughput as
+    `hdl.link.link.Link`.
 
     Parameters
     ----------
@@ -37,9 +40,14 @@ class Nic(wiring.Component):
 
     Members
     -------
-    configure : stream of `Configure`, always ready. role : the role.
-    nic_counters : `mtia.link.NIC_COUNTERS`.
-    The others are those of `hdl.link.link.Link`.
+    configure : stream of `Configure`, always ready; holds for packets that begin in a later cycle.
+    role : the role.
+    nic_counters : `mtia.link.NIC_COUNTERS`, packets of both channels, 32 bits that wrap; cleared by
+        reset only.
+    tx, rx, line_out, line_in, restart, state, down, cause, counters : as those of
+        `hdl.link.link.Link`, with flits of `hdl.link.flit.Flit`.
+
+    Raises ValueError for a link of other flits.
     """
 
     def __init__(self, *, parameters: LinkParameters):

@@ -12,11 +12,12 @@ from .frame import FrameKind, control
 class Receive(wiring.Component):
     """Accepts flits in the order of their sequence numbers, each once; asks for what is missing.
 
-    A damaged frame, or one whose number is ahead, makes a NAK owed; then no further one for as long as sending again
-    may take (the round trip), or until the missing flit is accepted. A flit that was accepted before makes an
-    acknowledgement owed again: the one that was sent may be lost.
+    A damaged frame, or one whose number is ahead, makes a NAK owed; then no further one for as long
+    as sending again may take (the round trip), or until the missing flit is accepted. A flit that
+    was accepted before makes an acknowledgement owed again: the one that was sent may be lost.
 
     Latency: `accepts` in the cycle of the frame; `expected` and what is owed follow a cycle later.
+    After reset number 0 is expected.
 
     Parameters
     ----------
@@ -25,11 +26,14 @@ class Receive(wiring.Component):
     Members
     -------
     clear : begin anew, for as long as it is high.
-    valid, good, control : a frame has come, is undamaged, its fields. up : the link is up.
+    up : the link is up; frames of any other state are left alone.
+    valid, good, control : a frame has come, is undamaged, its fields.
     accepts : the frame's flit counts.
     expected : the first sequence number not accepted.
-    tells : a frame is sent, with `expected`. owed : the other end has not been told it.
-    asks : that frame is a NAK. wants : a NAK is to be sent.
+    tells : a frame is sent, with `expected`.
+    owed : the other end has not been told it.
+    asks : the frame that is sent is a NAK.
+    wants : a NAK is to be sent.
     """
 
     def __init__(self, *, parameters: LinkParameters):

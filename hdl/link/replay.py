@@ -10,16 +10,19 @@ from .frame import flit
 
 
 def entry(parameters: LinkParameters) -> data.StructLayout:
-    """A flit and its virtual channel."""
+    """What the replay buffer keeps: a flit and its virtual channel."""
     return data.StructLayout({"flit": flit(parameters), "vc": 1})
 
 
 class Replay(wiring.Component):
     """Numbers flits, sends each in the cycle after it was put, keeps them until acknowledged, sends them again.
 
-    Sending again begins at the first flit not acknowledged and goes on to the last one put; meanwhile none is taken.
-    Acknowledgements that come during it let it jump ahead. Latency 1 cycle from `put` to `sends`; sending again begins
-    2 cycles after `acknowledged` with `nak`, or `expired`; both at one flit a cycle.
+    Go-back-N: sending again begins at the first flit not acknowledged and goes on to the last one
+    put; meanwhile none is taken. Acknowledgements that come during it let it jump ahead. A number
+    that acknowledges what was never sent is ignored.
+
+    Latency 1 cycle from `put` to `sends`; sending again begins 2 cycles after `acknowledged` with
+    `nak`, or `expired`; both at one flit a cycle. Empty after reset; the first number is 0.
 
     Parameters
     ----------
@@ -27,12 +30,18 @@ class Replay(wiring.Component):
 
     Members
     -------
-    clear : forget all, for as long as it is high. hold : take nothing, send nothing again in the next cycle.
-    room : a flit may be put. put, entry : do so.
-    sends, sequence, sent : a frame with this flit is to be sent in this cycle. again : not for the first time.
-    acknowledged, acknowledge, nak : an undamaged frame has come; the number in it; whether it wants flits again.
+    clear : forget all, for as long as it is high.
+    hold : take nothing, send nothing again in the next cycle: that is for a frame without a flit.
+    room : a flit may be put.
+    put, entry : do so; only while `room`.
+    sends : a frame with a flit is to be sent in this cycle.
+    sequence, sent : its number, the flit and its channel.
+    again : not for the first time.
+    acknowledged : an undamaged frame has come.
+    acknowledge, nak : the number in it; whether it wants flits again.
     expired : the replay timer has run out.
-    outstanding : something is not acknowledged. progress : something was acknowledged.
+    outstanding : something is not acknowledged.
+    progress : something was acknowledged in this cycle.
     """
 
     def __init__(self, *, parameters: LinkParameters):

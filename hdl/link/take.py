@@ -14,16 +14,20 @@ from .replay import entry
 class Take(wiring.Component):
     """Takes a flit of a channel that has credit, of both in turn where both have.
 
-    Latency 0, one flit a cycle; `ready` of each stream follows the `valid` of both and `room`.
+    Latency 0, one flit a cycle; `ready` of each stream follows the `valid` of both and `room`. A
+    channel without credit does not hold up the other.
 
     Parameters
     ----------
-    parameters : of the link.
+    parameters : of the link, which has two channels.
 
     Members
     -------
-    i : a stream of flits a channel. available : channels with credit. room : a flit may be taken.
-    put, entry : it is. spent : its channel.
+    i : a stream of flits a channel.
+    available : channels with credit.
+    room : a flit may be taken.
+    put, entry : it is, with its channel.
+    spent : that channel, one bit high, or 0.
     """
 
     def __init__(self, *, parameters: LinkParameters):

@@ -15,10 +15,11 @@ from .replay import entry
 class Transmit(wiring.Component):
     """Makes frames: of a flit where there is one, else of what is owed.
 
-    Without a flit: HELLO if the state asks for it, NAK if one is wanted, CONTROL if acknowledgement or credit is owed
-    and the last frame is `coalesce` cycles or more behind, or if it is a timeout behind: a lost credit is told again,
-    and the other end hears that there is somebody. The credit in a frame is that of a channel that is owed it, else of
-    each in turn. Data of frames without a flit is 0, but for HELLO's.
+    Without a flit: HELLO if the state asks for it, NAK if one is wanted, CONTROL if acknowledgement
+    or credit is owed and the last frame is `coalesce` cycles or more behind, or if it is a timeout
+    behind: a lost credit is told again, and the other end hears that there is somebody. NAK and
+    CONTROL are sent while UP only. The credit in a frame is that of a channel that is owed it, else
+    of each in turn. Data of frames without a flit is 0, but for HELLO's.
 
     Latency 1 cycle to `line_out`, throughput a frame a cycle.
 
@@ -28,13 +29,19 @@ class Transmit(wiring.Component):
 
     Members
     -------
-    state : of the link. greets, heard : a HELLO is to be sent, with that `head`.
-    sends, sequence, sent : a flit is to be sent.
-    wants : a NAK is to be sent. expected, owed : what to acknowledge; whether the other end is owed it.
+    state : of the link.
+    greets, heard : a HELLO is to be sent, with that `head`.
+    sends, sequence, sent : a flit is to be sent, under that number.
+    wants : a NAK is to be sent.
+    expected, owed : what to acknowledge; whether the other end is owed it.
     limits, owed_limits : credit of each channel, and which of them the other end is owed.
     line_out : the wire.
-    busy : frames that flits must make room for. tells : a frame leaves. tells_vc : credit of these channels is in it.
-    greeted, asks, controls : it is a HELLO, a NAK, one without a flit.
+    busy : a frame is to be sent that flits must make room for: HELLO or NAK.
+    tells : a frame leaves in this cycle, to be on the wire in the next.
+    tells_vc : credit of these channels is in it.
+    greeted : it is a HELLO.
+    asks : it is a NAK.
+    controls : it is one without a flit.
     """
 
     def __init__(self, *, parameters: LinkParameters):

@@ -10,17 +10,19 @@ from mtia.link import LinkParameters
 class Timeouts(wiring.Component):
     """Counts cycles in which something is waited for, and how often that took too long.
 
-    `expired` is high in the cycle that is `timeout` cycles after the last one in which nothing was waited for, there
-    was progress, or it was high. `failed` comes with the `retries`-th time in a row without progress.
+    `expired` is high in the cycle that is `timeout` cycles after the last one in which nothing was
+    waited for, there was progress, or it was high. `failed` comes with the `retries`-th time in a
+    row without progress. Both follow the inputs combinationally.
 
     Parameters
     ----------
-    parameters : of the link.
+    parameters : of the link; of them `timeout` and `retries`.
 
     Members
     -------
-    waits : there is something to wait for. progress : it has come.
-    expired, failed : pulses.
+    waits : there is something to wait for.
+    progress : it has come.
+    expired, failed : pulses of a cycle.
     """
 
     def __init__(self, *, parameters: LinkParameters):

@@ -18,23 +18,28 @@ from .layouts import Communicator, Program
 class Admission(wiring.Component):
     """Gives each descriptor a slot of its partition, checks it, and counts the collectives of each communicator.
 
-    Latency 1 cycle from the descriptor to `admit`; throughput one a cycle. The slots of partition n are those from
-    ``n * slots``, so a partition that fills its own holds no other back.
+    Latency 1 cycle from the descriptor to `admit`; throughput one a cycle. The slots of partition n
+    are those from ``n * slots``, so a partition that fills its own holds no other back.
 
     Parameters
     ----------
-    partitions : 1 to 8. slots : command slots of each, 1 to 16; at most 16 in all.
-    communicators, programs : entries of the tables.
+    partitions : 1 to 8.
+    slots : command slots of each, 1 to 16; at most 16 in all.
+    communicators, programs : entries of the tables, 1 to 16 and 1 to 256.
 
     Members
     -------
     i : stream of `Doorbell`; only of a partition that has `room`.
-    used : command slots in use. generations : how often each was used before.
+    used : command slots in use.
+    generations : how often each was used before.
     room : a bit a partition: it has a free slot.
-    communicator_index, program_index, look : entries to read; communicator, program : what they hold, a cycle later.
+    communicator_index, program_index, look : entries to read.
+    communicator, program : what they hold, a cycle later.
     restart : {valid, index}: the collectives of that communicator are counted from 0 again.
     hold : nothing may be admitted in this cycle.
     allocate, admit : what the command table takes.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, partitions: int, slots: int, communicators: int, programs: int):

@@ -19,13 +19,17 @@ HEADER_BITS = Header.size
 class Assemble(wiring.Component):
     """Makes a flit of each plan: a head of a header and 32 bytes, or 64 bytes; bytes past `count` are zero.
 
-    Latency: 1 cycle from the last of what a flit needs to the flit; `sent` in the cycle after a final one has left.
-    Throughput: a flit a cycle.
+    Latency: 1 cycle from the last of what a flit needs to the flit; `sent` in the cycle after a
+    final one has left. Throughput: a flit a cycle. Flits leave in the order of their plans.
 
-    plan : stream of `Plan`; header : of headers, one a head; data : of {data}, one a flit that has data.
+    Members
+    -------
+    plan : stream of `Plan`.
+    header : stream of headers, one a head.
+    data : stream of {data}, one a flit that has data.
     o : stream of flits.
-    sent : stream of {thread}: the final flit of a message has left. While two are not taken no further final flit is
-        offered.
+    sent : stream of {thread}: the final flit of a message has left. While two are not taken no
+        further final flit is offered.
     """
 
     def __init__(self) -> None:

@@ -12,12 +12,14 @@ from .ports import Forget
 class Clearing(wiring.Component):
     """Walks over a table, or over one communicator's part of it, an entry a cycle.
 
-    After reset it walks over all. `forget` waits until no operation is under way and holds back further ones; the
-    walk begins in the cycle after it was taken. A communicator past the table is nothing to clear.
+    After reset it walks over all. `forget` waits until no operation is under way and holds back
+    further ones; the walk begins in the cycle after it was taken. A communicator past the table is
+    nothing to clear.
 
     Parameters
     ----------
-    communicators : 1 to 16. entries : of the table for each of them, a power of two of at least 2.
+    communicators : 1 to 16.
+    entries : of the table for each of them, a power of two of at least 2.
 
     Members
     -------
@@ -25,6 +27,8 @@ class Clearing(wiring.Component):
     busy : an operation that was begun may still write.
     blocks : no operation may begin.
     active, index : the entry of that index is cleared in this cycle.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, communicators: int, entries: int):

@@ -12,9 +12,12 @@ from .layouts import Completion
 class Completions(wiring.Component):
     """Makes the records of the completion queue.
 
-    `phase` of the first `depth` records is 1, of the next 0, and so on: who reads a queue of `depth` records that
-    began as zeros knows a new one by it, without a count. `cycles` run from the write of the descriptor to the record.
-    Latency 1 cycle, throughput one record a cycle; `i.ready` follows `completion.ready` combinationally.
+    `phase` of the first `depth` records is 1, of the next 0, and so on: who reads a queue of
+    `depth` records that began as zeros knows a new one by it, without a count. `cycles` run from
+    the write of the descriptor to the record, modulo 2^32. A reset begins the queue anew.
+
+    Latency 1 cycle, throughput one record a cycle, in the order of the reports; `i.ready` follows
+    `completion.ready` combinationally.
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ class Completions(wiring.Component):
     i : stream of `Report`.
     now : the cycle, the same as that which gave `born`.
     completion : stream of `Completion`.
+
+    Raises TypeError or ValueError for a `depth` that is no such number.
     """
 
     def __init__(self, *, depth: int):

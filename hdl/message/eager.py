@@ -13,15 +13,19 @@ from .ready import PORT_BITS
 class EagerMessages(wiring.Component):
     """Keeps the number of the latest eager message of each source.
 
-    Messages of a source come in order, so that all earlier ones are there too: a query finds a message arrived if its
-    number is the latest or up to 2^15 - 1 before it, modulo 2^16. Before the first message, that of number 0, the
-    latest is number 2^16 - 1. After reset the table is set to that, a source a cycle; all else waits.
+    Messages of a source come in order, so that all earlier ones are there too: a query finds a
+    message arrived if its number is the latest or up to 2^15 - 1 before it, modulo 2^16. Before the
+    first message, that of number 0, the latest is number 2^16 - 1. After reset the table is set to
+    that, a source a cycle; all else waits.
 
-    Latency: a message is seen by a query taken in the same cycle or later; the answer comes 1 cycle after the query.
-    Throughput: a message a cycle, a query every 2 cycles.
+    Latency: a message is seen by a query taken in the same cycle or later; the answer comes 1 cycle
+    after the query. Throughput: a message a cycle, a query every 2 cycles.
 
+    Members
+    -------
     i : stream of {source, sequence}.
-    query : stream of {source, sequence}; answer: stream of {arrived}, one for each in order.
+    query : stream of {source, sequence}.
+    answer : stream of {arrived}, one for each in order.
     arrived : in the cycle after it was taken: a message has come.
     """
 

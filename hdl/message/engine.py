@@ -24,15 +24,20 @@ from .spaces import Spaces
 class MessageEngine(wiring.Component):
     """Runs the commands of its descriptors: messages to peers, and collectives as programs of its context RAM.
 
-    A descriptor on `doorbell` is its own doorbell: nothing is fetched from memory. What its program asks for goes to
-    the sender (memory to network) and the reducer (memory to memory); the receiver checks what comes from the network
-    against its windows before a byte is written, and tells the sequencer what arrived.
+    A descriptor on `doorbell` is its own doorbell: nothing is fetched from memory. What its program
+    asks for goes to the sender (memory to network) and the reducer (memory to memory); the receiver
+    checks what comes from the network against its windows before a byte is written, and tells the
+    sequencer what arrived.
 
-    Latency: 8 cycles and the memory's from the doorbell of a PUT to its first flit. Throughput: a flit a cycle each
-    way, and a line of `parameters.line_bytes` a cycle through the reducer, if the memory keeps up.
+    Latency: 8 cycles and the memory's from the doorbell of a PUT to its first flit. Throughput: a
+    flit a cycle each way, and a line of `parameters.line_bytes` a cycle through the reducer, if the
+    memory keeps up.
 
-    Errors: a malformed descriptor is completed as such and does nothing; a refused packet is completed with its
-    reason. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
+    Errors: a malformed descriptor is completed as such and does nothing; a refused packet is
+    completed with its reason. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
+
+    A memory port may answer after any time, in order. A write that it has taken is seen by every
+    later read of any.
 
     Parameters
     ----------
@@ -40,16 +45,18 @@ class MessageEngine(wiring.Component):
 
     Members
     -------
-    doorbell : array of streams of `Descriptor`, one a partition. completion : stream of `Completion`.
+    doorbell : array of streams of `Descriptor`, one a partition.
+    completion : stream of `Completion`.
     configure : stream of {space, index, data}, changes of a table; see `hdl.message.tables.Space`.
-    read, read_data : 64 bytes a cycle for the sender. write : what arrives.
-    sum_read, sum_data, sum_write : lines for the reducer.
+    read, read_data : streams, addresses and 64 bytes for each, for the sender.
+    write : stream of what arrives.
+    sum_read, sum_data, sum_write : streams of lines for the reducer.
     tx, rx : flits to and from the network, a stream a channel.
     link_down : the link has failed: commands that need it end.
-    refused : packets refused so far, by `Reason`. packets_in, flits_in, packets_out, flits_out : so far.
-        Counters have 32 bits and wrap.
+    refused : packets refused so far, by `Reason`.
+    packets_in, flits_in, packets_out, flits_out : so far. All counters have 32 bits and wrap.
 
-    A memory port may answer after any time, in order. A write that it has taken is seen by every later read of any.
+    Raises TypeError for `parameters` of another kind; what they may be, they check themselves.
     """
 
     def __init__(self, *, parameters: MessageParameters):

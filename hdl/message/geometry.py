@@ -8,14 +8,16 @@ from .jobs import OFFSET_BITS, PIECE_BITS
 
 
 class PieceLengths(wiring.Component):
-    """Bytes in a piece of an owner's chunk, of the last owner's, and of the whole message: ``clamp(size - offset, 0,
-    piece)``.
+    """Bytes in a piece of an owner's chunk, of the last owner's, and of the whole message:
+    ``clamp(size - offset, 0, piece)``.
 
-    Latency 1 cycle with `enable`.
+    Latency 1 cycle with `enable`, and held until the next.
 
     Members
     -------
-    enable : take the numbers. piece : its bytes. offset : the piece's place in a chunk.
+    enable : take the numbers.
+    piece : its bytes.
+    offset : the piece's place in a chunk.
     chunk, last, bytes : sizes of an owner's chunk, of the last owner's, of the message.
     full_length, last_length, whole_length : the bytes of each.
     """

@@ -18,7 +18,10 @@ def wrapped_sum(m: Module, a: Value, b: Value, ranks: Value, *, name: str) -> Si
 
 
 def wrapped_product(m: Module, coefficient: Value, number: Value, ranks: Value, *, name: str) -> Signal:
-    """``coefficient * number mod ranks`` of a signed coefficient of two bits, -1 to 1, and a number below `ranks`."""
+    """``coefficient * number mod ranks``, combinational.
+
+    coefficient : signed, of two bits, -1 to 1. number : below `ranks`.
+    """
     result = Signal(RANK_BITS, name=f"{name}_product")
     with m.If(coefficient[0]):  # -1 is 0b11
         m.d.comb += result.eq(Mux(coefficient[1] & (number != 0), ranks - number, number))
@@ -32,8 +35,12 @@ class IndexBase(wiring.Component):
 
     Members
     -------
-    enable : take the numbers. ranks : 1 to 72, held until `base` is used. rank, root : below `ranks`.
-    by_rank : -1, 0 or 1 in two bits. by_root : 0 or 1. offset : -8 to 7.
+    enable : take the numbers.
+    ranks : 1 to 72, held until `base` is used.
+    rank, root : below `ranks`.
+    by_rank : a, -1, 0 or 1 in two bits.
+    by_root : c, 0 or 1.
+    offset : -8 to 7.
     base : the index at step 0.
     """
 

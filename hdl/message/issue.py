@@ -22,25 +22,32 @@ _STATE = ("over", "stepwise", "tries", "is_wait", "watches")
 class Issue(wiring.Component):
     """Goes through the steps of a visit.
 
-    A step a cycle, left out or issued, while there is room for its job. Without room the thread stays if no other
-    has come, and leaves to wait for it otherwise; after `BURST` steps it lets another go first. A step that has to
-    wait for its own peer leaves for that. After the last step the thread leaves for the next entry, the next piece,
-    or its end, and can be fetched in the next cycle.
+    A step a cycle, left out or issued, while there is room for its job. Without room the thread
+    stays if no other has come, and leaves to wait for it otherwise; after `BURST` steps it lets
+    another go first. A step that has to wait for its own peer leaves for that. After the last step
+    the thread leaves for the next entry, the next piece, or its end, and can be fetched in the next
+    cycle.
 
     Parameters
     ----------
-    slots : command slots, 1 to 16. sends, works : messages and jobs of the reducer that may wait, at least 2.
+    slots : command slots, 1 to 16.
+    sends, works : messages and jobs of the reducer that may wait, at least 2.
 
     Members
     -------
     visit : stream of `Visit`.
     failed : a bit a command slot: its threads end.
-    release, place, advance : to the thread table. wait : with `release`, what for.
-    step : {valid, step}: a step becomes a job; no back-pressure, the places for it are counted here.
+    release, place, advance : to the thread table.
+    wait : with `release`, what for.
+    step : {valid, step}: a step becomes a job; no back-pressure, the places for it are counted
+        here.
     look, hit, word, want : sizes in memory, see `Sizes`.
     begin, begin_work : to the thread table, with `step`.
     acknowledge, messages : to the command table: so many more messages are to be acknowledged.
-    send_left, work_left : a job has left its queue. can_send, can_work : there is room for jobs.
+    send_left, work_left : a job has left its queue.
+    can_send, can_work : there is room for jobs.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, slots: int, sends: int, works: int):

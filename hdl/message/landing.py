@@ -22,26 +22,32 @@ HEADER_BITS = 8 * HEADER_BYTES
 class Landing(wiring.Component):
     """Checks packets, writes their payload to memory and tells their outcome when it is there.
 
-    A packet that is refused is taken and writes nothing. Others are written as they come: 32 bytes of the head flit,
-    64 of each further one, none past the header's `length`. An outcome leaves after the memory has taken the packet's
-    last write; there is one for each packet that was refused, sets an event, wants to be acknowledged, or is a READY,
-    a DONE or a REFUSED.
+    A packet that is refused is taken and writes nothing. Others are written as they come: 32 bytes
+    of the head flit, 64 of each further one, none past the header's `length`. An outcome leaves
+    after the memory has taken the packet's last write; there is one for each packet that was
+    refused, sets an event, wants to be acknowledged, or is a READY, a DONE or a REFUSED.
 
-    A packet that does not end with the flit in which its payload ends is refused at its last flit, as out of RANGE:
-    bytes up to `length` may have been written inside the window. The same holds for the last packet of a message of
-    which an earlier packet was refused, so that no event is set for a message with a hole. Flits between packets are
-    dropped, and a head flit always begins a packet.
+    A packet that does not end with the flit in which its payload ends is refused at its last flit,
+    as out of RANGE: bytes up to `length` may have been written inside the window. The same holds
+    for the last packet of a message of which an earlier packet was refused, so that no event is set
+    for a message with a hole. Flits between packets are dropped, and a head flit always begins a
+    packet.
 
     Latency: 2 cycles from a flit to its write, 1 more to the outcome. Throughput: a flit a cycle.
 
-    Parameters: as `Check`.
+    Parameters
+    ----------
+    channel, mtu, communicators, ports : as `Check` takes them.
 
     Members
     -------
     i : stream of flits.
-    lookup, index : a window is looked up; `window` holds it from the next cycle to the next lookup.
+    lookup, index : a window is looked up.
+    window : what was found, from the next cycle to the next lookup.
     write : stream of {address, data, enable}.
     outcome : stream of `Outcome`.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, channel: Channel, mtu: int = MAX_PACKET, communicators: int = 16, ports: int = MAX_RANKS):

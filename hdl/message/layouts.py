@@ -1,4 +1,10 @@
-"""The layouts of `mtia.message` as Amaranth shapes, field for field."""
+"""The layouts of `mtia.message` as Amaranth shapes, field for field, the first in the lowest bits.
+
+`Header` begins a packet. `Window` is an entry of the receiver's table; `Communicator`, `Program`
+and `Entry` are entries of the sequencer's (`hdl.message.tables.Space`). `Descriptor` is what a host
+writes to a doorbell and `Completion` what it gets for it. `Event` is how the number of an event is
+made up.
+"""
 
 from amaranth.lib import data
 

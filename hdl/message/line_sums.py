@@ -21,10 +21,12 @@ _CONTROL = {"kind": ReduceKind, "format": ReduceFormat, "last": 1}
 class LineSums(wiring.Component):
     """Combines the slots of lines, an `OrderedSum` for each atom of a line.
 
-    The sums stay in step, as their handshakes do not depend on data. A slot goes into a register first, so that a
-    clock gated around all of this (`ClockGated`) stops the widening of what comes in, too.
+    The sums stay in step, as their handshakes do not depend on data. A slot goes into a register
+    first, so that a clock gated around all of this (`ClockGated`) stops the widening of what comes
+    in, too.
 
-    Latency and throughput: those of `OrderedSum`, and 1 cycle.
+    Latency and throughput: those of `OrderedSum`, and 1 cycle. Order as there: of lines with
+    equally many slots.
 
     Parameters
     ----------
@@ -32,9 +34,13 @@ class LineSums(wiring.Component):
 
     Members
     -------
-    i : stream of {kind, format, last, data}: slots in the order of their index, the last one marked.
+    i : stream of {kind, format, last, data}: slots in the order of their index, the last one
+        marked.
     o : stream of {data}: lines rounded to the format in memory.
-    busy : a slot has been taken, and the result of its line has not: without it, and without slots, nothing changes.
+    busy : a slot has been taken, and the result of its line has not: without it, and without slots,
+        nothing changes.
+
+    Raises TypeError or ValueError for a `width` that is no such number.
     """
 
     def __init__(self, *, width: int):

@@ -12,7 +12,8 @@ from .jobs import Loaded, LoadRequest
 class Loads(wiring.Component):
     """Passes reads on, in turn, and what is read back to whom it belongs, in order.
 
-    Latency 0 both ways; at most 4 reads under way.
+    Latency 0 both ways, throughput a read a cycle; at most 4 reads under way. Who does not take
+    what was read for it holds up the others.
 
     Parameters
     ----------
@@ -22,6 +23,8 @@ class Loads(wiring.Component):
     -------
     i, o : arrays of `inputs` streams of `LoadRequest` and of `Loaded`.
     load, loaded : streams of the same, to and from memory.
+
+    Raises TypeError or ValueError for `inputs` that are no such number.
     """
 
     def __init__(self, *, inputs: int):

@@ -14,8 +14,8 @@ _OPERANDS = ("source", "target")
 class Operands(wiring.Component):
     """Makes a job of a step: adds index times chunk to both addresses.
 
-    The multiplication of a rank's 7 bits is two levels of additions with registers between. Latency 2 cycles,
-    throughput a step a cycle, no back-pressure. Without steps nothing changes.
+    The multiplication of a rank's 7 bits is two levels of additions with registers between. Latency
+    2 cycles, throughput a step a cycle, no back-pressure. Without steps nothing changes.
 
     Members
     -------

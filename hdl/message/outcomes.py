@@ -14,10 +14,15 @@ from .ports import Acknowledged, Arrival, Eager, Outcome, Reply, Token
 class RequestOutcomes(wiring.Component):
     """Outcomes of the REQUEST channel: sets events, and answers what was refused or wants to be acknowledged.
 
-    A packet that needs both is done when both have been taken, each when it can. Latency 0, throughput one a cycle.
+    A packet that needs both is done when both have been taken, each when it can. Latency 0,
+    throughput one a cycle.
 
+    Members
+    -------
     i : stream of `Outcome`.
-    arrival, eager, reply : streams of what follows: WRITE_IMMEDIATEs and SENDs that ended, answers.
+    arrival : stream of WRITE_IMMEDIATEs that ended.
+    eager : stream of SENDs that ended.
+    reply : stream of answers.
     refused : the reason of a refused packet in the cycle in which it was taken; 0 otherwise.
     """
 
@@ -64,9 +69,11 @@ class RequestOutcomes(wiring.Component):
 class ResponseOutcomes(wiring.Component):
     """Outcomes of the RESPONSE channel: results set events, READYs are counted, answers are passed on.
 
-    Refused packets are only counted: to answer an answer would need room that nobody promised. Latency 0, throughput
-    one a cycle.
+    Refused packets are only counted: to answer an answer would need room that nobody promised.
+    Latency 0, throughput one a cycle.
 
+    Members
+    -------
     i : stream of `Outcome`.
     arrival, token, acknowledged : streams; each outcome goes to one of them or to none.
     refused : the reason of a refused packet in the cycle in which it was taken; 0 otherwise.

@@ -18,13 +18,14 @@ Plan = data.StructLayout({"head": 1, "last": 1, "has_data": 1, "count": 7, "fina
 class Packetize(wiring.Component):
     """Makes of each message the flits of its packets, as plans, with a read for each that carries payload.
 
-    A packet has `mtu` payload bytes, the last of a message the rest; a message without bytes is one packet without.
-    The header is the job's, with the offset of its packet, its length, and `end` in the last one only. A head flit
-    reads the 64 bytes from the packet's first byte and takes 32 of them, so that each flit needs one read and no byte
-    is kept from one to the next. Up to 63 bytes past the end of a message are read and dropped.
+    A packet has `mtu` payload bytes, the last of a message the rest; a message without bytes is one
+    packet without. The header is the job's, with the offset of its packet, its length, and `end` in
+    the last one only. A head flit reads the 64 bytes from the packet's first byte and takes 32 of
+    them, so that each flit needs one read and no byte is kept from one to the next. Up to 63 bytes
+    past the end of a message are read and dropped.
 
-    Latency: 1 cycle from a job to its first plan, header and read. Throughput: a flit a cycle, within packets, between
-    packets and between jobs.
+    Latency: 1 cycle from a job to its first plan, header and read. Throughput: a flit a cycle,
+    within packets, between packets and between jobs.
 
     Parameters
     ----------
@@ -34,10 +35,13 @@ class Packetize(wiring.Component):
     -------
     i : stream of `SendJob`; `source` is a multiple of 32.
     plan : stream of `Plan`, one a flit.
-    header : stream of headers, one a packet. It is offered when the plan of the head flit is taken, and must be taken
-        with it: its queue must not be full while that of the plans is not.
-    read : stream of {address}, one a flit that carries payload, in the order of the plans; offered when `plan` is
-        ready or has taken the flit's plan, so that there are never more reads than plans.
+    header : stream of headers, one a packet. It is offered when the plan of the head flit is taken,
+        and must be taken with it: its queue must not be full while that of the plans is not.
+    read : stream of {address}, one a flit that carries payload, in the order of the plans; offered
+        when `plan` is ready or has taken the flit's plan, so that there are never more reads than
+        plans.
+
+    Raises TypeError or ValueError for an `mtu` that is not so.
     """
 
     def __init__(self, *, mtu: int = MAX_PACKET):

@@ -24,13 +24,12 @@ _Operation = data.StructLayout({**{name: field.shape for name, field in Token}, 
 class Ready(wiring.Component):
     """Counts READYs by communicator and port of the switch, and gives them out one by one.
 
-    A READY adds 1 to its count (at most 255 are kept) and replaces the offset. A query tells whether there is one and
-    the offset of the latest; with `take` it takes one away.
+    A READY adds 1 to its count (at most 255 are kept) and replaces the offset. A query tells
+    whether there is one and the offset of the latest; with `take` it takes one away. After reset,
+    and when a communicator is forgotten, counts are cleared, one a cycle; all else waits.
 
-    After reset, and when a communicator is forgotten, counts are cleared, one a cycle; all else waits.
-
-    Latency: a READY taken in cycle t is seen by a query taken in t + 1; the answer comes 2 cycles after the query.
-    Throughput: a READY a cycle, a query every 3 cycles, in turn.
+    Latency: a READY taken in cycle t is seen by a query taken in t + 1; the answer comes 2 cycles
+    after the query. Throughput: a READY a cycle, a query every 3 cycles, in turn.
 
     Parameters
     ----------
@@ -39,9 +38,12 @@ class Ready(wiring.Component):
     Members
     -------
     i : stream of {communicator, port, offset}.
-    query : stream of {communicator, port, take}; answer: stream of {available, offset}, one for each in order.
+    query : stream of {communicator, port, take}.
+    answer : stream of {available, offset}, one for each in order.
     forget : stream of {communicator}.
     arrived : in the first cycle in which a query may see it: a READY was counted.
+
+    Raises TypeError or ValueError for `communicators` that are no such number.
     """
 
     def __init__(self, *, communicators: int = 16):

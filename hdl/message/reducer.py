@@ -16,24 +16,30 @@ from .reducer_write import LineWriter, wide_write
 
 
 class Reducer(wiring.Component):
-    """Does the jobs of the memory: SUM (SUM, MAX or MIN of 1 to 72 slots along the tree, as `golden.near_memory.tree`
-    bit for bit), COPY, SET; and reads for the sequencer.
+    """Does the jobs of the memory: SUM (SUM, MAX or MIN of 1 to 72 slots along the tree, as
+    `golden.near_memory.tree` bit for bit), COPY, SET; and reads for the sequencer.
 
-    Jobs are done in their order. Reads are issued one a cycle while the memory takes them and `reads` are not
-    exceeded, and answers may come at any later time, in order. A sum takes a line of one slot a cycle, but at least
-    as many cycles a line as its tree has pairs and numbers that pass up (`OrderedSum`: 74 for 72 slots). A sum whose
-    number of slots differs from the one before waits until that is written.
+    Jobs are done in their order. Reads are issued one a cycle while the memory takes them and
+    `reads` are not exceeded, and answers may come at any later time, in order. A sum takes a line
+    of one slot a cycle, but at least as many cycles a line as its tree has pairs and numbers that
+    pass up (`OrderedSum`: 74 for 72 slots). A sum whose number of slots differs from the one before
+    waits until that is written.
 
     Parameters
     ----------
-    width : 1, 2 or 4: lines of ``64 * width`` bytes. reads : under way at once, at least 4.
+    width : 1 to 4: lines of ``64 * width`` bytes.
+    reads : under way at once, at least 4.
 
     Members
     -------
-    work : stream of `MemoryJob`. done : stream of `Done`, when the last write of a job is taken.
+    work : stream of `MemoryJob`.
+    done : stream of `Done`, when the last write of a job is taken.
     load, loaded : streams of `LoadRequest` and `Loaded`.
-    sum_read : stream of `ReadRequest`: a line from a multiple of 32. sum_data : stream of {data}, in that order.
+    sum_read : stream of `ReadRequest`: a line from a multiple of 32.
+    sum_data : stream of {data}, in that order.
     sum_write : stream of writes, see `wide_write`.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, width: int = 1, reads: int = 64):

@@ -43,22 +43,27 @@ LineWrite = data.StructLayout(
 class LineReader(wiring.Component):
     """Cuts jobs into lines of ``64 * width`` bytes.
 
-    Of a sum it asks for the slots of a line in the order of their ranks, then for those of the next line; of a copy
-    for one line after the other. Each line is told on `writes` with its last read, so both come in the same order.
-    A sum of another number of slots than the one before begins when all lines before are written, because the
-    results of sums keep their order only among equally many slots.
+    Of a sum it asks for the slots of a line in the order of their ranks, then for those of the next
+    line; of a copy for one line after the other. Each line is told on `writes` with its last read,
+    so both come in the same order. A sum of another number of slots than the one before begins when
+    all lines before are written, because the results of sums keep their order only among equally
+    many slots.
 
-    Latency 1 cycle; throughput a line of one slot a cycle, but for a cycle between jobs.
+    Latency 1 cycle; throughput a line of one slot a cycle, without a cycle between jobs unless a
+    sum waits for the lines before.
 
     Parameters
     ----------
-    width : 1, 2 or 4.
+    width : 1 to 4.
 
     Members
     -------
     i : stream of `MemoryJob`.
     drained : no line is under way.
-    reads : stream of `LineRead`. writes : stream of `LineWrite`.
+    reads : stream of `LineRead`.
+    writes : stream of `LineWrite`. A line and its last read are taken in one cycle.
+
+    Raises TypeError or ValueError for a `width` that is no such number.
     """
 
     def __init__(self, *, width: int):

@@ -11,7 +11,12 @@ from .reducer_read import LineWrite
 
 
 def wide_write(width: int) -> data.StructLayout:
-    """A write of ``64 * width`` bytes from a multiple of 32, of which those with their bit of `enable`."""
+    """A write of lines.
+
+    address : of the first byte, a multiple of 32.
+    data : ``64 * width`` bytes, that of the address lowest.
+    enable : a bit a byte: those that are written.
+    """
     return data.StructLayout({"address": ADDRESS_BITS, "data": 512 * width, "enable": 64 * width})
 
 
@@ -22,13 +27,17 @@ class LineWriter(wiring.Component):
 
     Parameters
     ----------
-    width : 1, 2 or 4.
+    width : 1 to 4: units of 64 bytes in a line.
 
     Members
     -------
-    lines : stream of `LineWrite`. results, copies : streams of the data of sums and of copies.
-    write : stream of writes, see `wide_write`. done : stream of `Done`.
+    lines : stream of `LineWrite`.
+    results, copies : streams of the data of sums and of copies, each in the order of its lines.
+    write : stream of writes, see `wide_write`.
+    done : stream of `Done`.
     left : a line has left: it is written, or had no bytes.
+
+    Raises TypeError or ValueError for a `width` that is no such number.
     """
 
     def __init__(self, *, width: int):

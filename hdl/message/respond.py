@@ -18,7 +18,10 @@ HEADER_BITS = Header.size
 class Respond(wiring.Component):
     """Answers packets: makes DONEs and REFUSEDs of replies. Latency 1 cycle, throughput one a cycle.
 
-    i : stream of `Reply`; o : stream of flits, each a packet.
+    Members
+    -------
+    i : stream of `Reply`.
+    o : stream of flits, each a packet, in the order of the replies.
     """
 
     def __init__(self) -> None:
@@ -48,9 +51,12 @@ class Respond(wiring.Component):
 class Announce(wiring.Component):
     """Sends jobs without payload, whose header is their packet: READYs. Latency 1 cycle, throughput one a cycle.
 
+    Members
+    -------
     i : stream of `SendJob`; `source` and `length` are not looked at.
     o : stream of flits, each a packet.
-    sent : stream of {thread}, in the cycle after the flit has left. While two are not taken no flit is offered.
+    sent : stream of {thread}, in the cycle after the flit has left. While two are not taken no flit
+        is offered.
     """
 
     def __init__(self) -> None:

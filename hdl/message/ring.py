@@ -16,22 +16,25 @@ _Kept = data.StructLayout({"descriptor": Descriptor, "born": 32})
 class Rings(wiring.Component):
     """One ring of descriptors for each partition, emptied in turn.
 
-    A doorbell is a whole descriptor (express doorbell): nothing is fetched. Each partition writes to a stream of its
-    own, so a full ring holds back its own partition alone, and the stream, not the descriptor, says which partition
-    it is. Latency 1 cycle from a doorbell to `o`; throughput one descriptor a cycle over all rings.
+    A doorbell is a whole descriptor (express doorbell): nothing is fetched. Each partition writes
+    to a stream of its own, so a full ring holds back its own partition alone, and the stream, not
+    the descriptor, says which partition it is. Latency 1 cycle from a doorbell to `o`; throughput
+    one descriptor a cycle over all rings. Empty after reset.
 
     Parameters
     ----------
-    partitions : rings, at least 1.
+    partitions : rings, 1 to 16.
     depth : descriptors a ring holds, at least 2.
 
     Members
     -------
     doorbell : array of `partitions` streams of `Descriptor`.
     now : the cycle, kept with each descriptor.
-    room : for each partition, whether its next descriptor may leave. It may fall only in the cycle after a
-        descriptor of that partition has left.
+    room : for each partition, whether its next descriptor may leave. It may fall only in the cycle
+        after a descriptor of that partition has left.
     o : stream of `Doorbell`, those of one ring in order.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, partitions: int, depth: int):

@@ -25,12 +25,14 @@ class _State(enum.Enum, shape=2):
 class Semaphores(wiring.Component):
     """Reads the semaphores of the command slots that wait, in turn, until their conditions are true.
 
-    After a word whose condition is false come `interval` cycles without a read, so that waiting takes next to nothing
-    from the memory. Words and values are unsigned.
+    After a word whose condition is false come `interval` cycles without a read, so that waiting
+    takes next to nothing from the memory. Words and values are unsigned. One read is under way at a
+    time. A condition that never comes true is read for ever, unless its command fails.
 
     Parameters
     ----------
-    slots : command slots, 2 to 16. interval : cycles, at least 1.
+    slots : command slots, 2 to 16.
+    interval : cycles, at least 1.
 
     Members
     -------
@@ -38,6 +40,8 @@ class Semaphores(wiring.Component):
     wanted : a bit a slot: somebody waits for it.
     load, loaded : streams of `LoadRequest` and `Loaded`.
     met : a bit a slot: its condition is true; for one cycle.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, slots: int, interval: int):

@@ -25,17 +25,17 @@ COUNTER_BITS = 32
 class Sender(wiring.Component):
     """Sends messages from memory as packets, and answers.
 
-    Messages of the REQUEST channel leave in the order of their jobs, their packets one after the other. A job of the
-    RESPONSE channel (READY) is a header alone; it overtakes the messages before it that have been taken. It and the
-    replies share that channel in turn, packet by packet.
+    Messages of the REQUEST channel leave in the order of their jobs, their packets one after the
+    other. A job of the RESPONSE channel (READY) is a header alone; it overtakes the messages before
+    it that have been taken. It and the replies share that channel in turn, packet by packet.
 
-    Data that was read is always taken: a read is asked for only when there is room. A head flit needs the first bytes
-    of its payload, so it waits for memory.
+    Data that was read is always taken: a read is asked for only when there is room. A head flit
+    needs the first bytes of its payload, so it waits for memory.
 
-    Latency: from the cycle in which a job is taken to that in which its first flit is offered 3 cycles and the
-    memory's latency (from request to data); 3 without payload; 1 for a READY; 1 for a reply. `sent` 1 cycle after the
-    last flit. Throughput: a flit a cycle without a bubble between packets or jobs, if `reads` is at least the
-    memory's latency and 2.
+    Latency: from the cycle in which a job is taken to that in which its first flit is offered 3
+    cycles and the memory's latency (from request to data); 3 without payload; 1 for a READY; 1 for
+    a reply. `sent` 1 cycle after the last flit. Throughput: a flit a cycle without a bubble between
+    packets or jobs, if `reads` is at least the memory's latency and 2.
 
     Parameters
     ----------
@@ -44,11 +44,14 @@ class Sender(wiring.Component):
 
     Members
     -------
-    send : stream of `SendJob`. sent : stream of {thread}: the last flit of a job has left, its memory is read.
+    send : stream of `SendJob`.
+    sent : stream of {thread}: the last flit of a job has left, its memory is read.
     reply : stream of answers to send.
-    read, read_data : requests to memory, and the 64 bytes for each in order.
+    read, read_data : streams, requests to memory, and the 64 bytes for each in order.
     tx : array of 2 streams of flits, by channel.
     packets_out, flits_out : left so far on both channels. Counters have 32 bits and wrap.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, mtu: int = MAX_PACKET, reads: int = 72):

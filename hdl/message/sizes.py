@@ -19,8 +19,9 @@ _Known = data.StructLayout({"command": TAG_BITS, "atom": _ATOM_BITS})
 class Sizes(wiring.Component):
     """Keeps 64 bytes of a table of sizes for each thread, read when it first wants one of them.
 
-    A word that is there is found in the same cycle; one that is not is read when the thread has left to wait for it,
-    and found when it comes again. Words are read once a command: a table must not change while its command runs.
+    A word that is there is found in the same cycle; one that is not is read when the thread has
+    left to wait for it, and found when it comes again. Words are read once a command: a table must
+    not change while its command runs. One read is under way at a time; threads have theirs in turn.
 
     Parameters
     ----------
@@ -28,10 +29,14 @@ class Sizes(wiring.Component):
 
     Members
     -------
-    look : {valid, thread, command, address}: `hit` and `word` say what is kept for it.
-    want : the same, of a thread that leaves to wait.
+    look : {valid, thread, command, address} of a word.
+    hit, word : it is kept for that thread; it. Both in the same cycle.
+    want : as `look`, of a thread that leaves to wait.
     load, loaded : streams of `LoadRequest` and `Loaded`.
-    sized : the thread's word is there. asked : the thread for which is read.
+    sized : the thread's word is there.
+    asked : the thread for which is read.
+
+    Raises TypeError or ValueError for `threads` that are no such number.
     """
 
     def __init__(self, *, threads: int):

@@ -16,8 +16,10 @@ class Spaces(wiring.Component):
 
     Members
     -------
-    i : stream of `Configure`. windows : stream of `WindowEntry`. sequencer : stream of `Configure`, of the tables
-    there. forget : stream of `Forget`; a change of a communicator is taken by both, or by none.
+    i : stream of `Configure`.
+    windows : stream of `WindowEntry`.
+    sequencer : stream of `Configure`, of the tables there.
+    forget : stream of `Forget`; a change of a communicator is taken by both, or by none.
     """
 
     def __init__(self) -> None:

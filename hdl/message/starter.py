@@ -19,9 +19,10 @@ DIRECT = 16
 class Starter(wiring.Component):
     """Starts one startable command after the other, in turn.
 
-    A PUT or a COPY is one job, offered the cycle after its slot became startable; a NOOP ends as it starts. A
-    collective starts when `SUBGRAPHS` threads are free, a thread a cycle. A PUT is a WRITE; with an `event` other than
-    0 it is a WRITE_IMMEDIATE of slot `root`, and the low half of its `immediate` is the event's sequence.
+    A PUT or a COPY is one job, offered the cycle after its slot became startable; a NOOP ends as it
+    starts. A collective starts when `SUBGRAPHS` threads are free, a thread a cycle. A PUT is a
+    WRITE; with an `event` other than 0 it is a WRITE_IMMEDIATE of slot `root`, and the low half of
+    its `immediate` is the event's sequence.
 
     Parameters
     ----------
@@ -31,10 +32,13 @@ class Starter(wiring.Component):
     -------
     startable, collective : a bit a slot, of the command table.
     room : enough threads are free.
-    slot, look : the command to read; command : what its slot holds, a cycle later.
+    slot, look : the command to read.
+    command : what its slot holds, a cycle later.
     held, start, parts, asks : to the command table, see there.
     send, work : streams of `SendJob` and `MemoryJob`, with thread ``DIRECT + slot``.
     thread : stream of `Place`: a thread to begin there.
+
+    Raises TypeError or ValueError for `slots` that are no such number.
     """
 
     def __init__(self, *, slots: int):

@@ -24,14 +24,17 @@ _MEMORY_OF = {WorkOp.SUM: MemoryOp.SUM, WorkOp.COPY: MemoryOp.COPY, WorkOp.SET: 
 class StepMaker(wiring.Component):
     """The step of that number of a visit. Latency 0.
 
-    A message goes to `port`; the slot that it fills is the index of the target, as is its `immediate`; that of a
-    contribution to the switch is its own rank. A message without bytes goes to offset 0. NOOP and WAIT have no job.
+    A message goes to `port`; the slot that it fills is the index of the target, as is its
+    `immediate`; that of a contribution to the switch is its own rank. A message without bytes goes
+    to offset 0. NOOP and WAIT have no job.
 
     Members
     -------
-    visit, number : whose step, which. sized_length : the bytes of the step, where the visit is `sized`.
+    visit, number : whose step, which.
+    sized_length : the bytes of the step, where the visit is `sized`.
     step : the job, but for index * chunk, which is not yet added to its addresses.
-    is_send, is_work : it is a message; a job of the reducer. left_out : it has no bytes, or is to the root.
+    is_send, is_work : it is a message; a job of the reducer.
+    left_out : it has no bytes, or is to the root.
     source_index, chunk_index, port : of the step.
     """
 

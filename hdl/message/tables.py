@@ -23,18 +23,24 @@ class Space(enum.IntEnum, shape=3):
 class Tables(wiring.Component):
     """The tables that a host writes before it starts commands.
 
-    An entry is read a cycle after its index is given with the port's enable, and held until the next. A change is
-    taken in a cycle; what reads the same entry then may get either. An index past the end of a table changes nothing.
+    An entry is read a cycle after its index is given with the port's enable, and held until the
+    next. A change is taken in a cycle; what reads the same entry then may get either. An index past
+    the end of a table changes nothing.
 
     Parameters
     ----------
-    communicators : 1 to 16. programs : 1 to 256. entries : of the context RAM, 2 to 512.
+    communicators : 1 to 16.
+    programs : 1 to 256.
+    entries : of the context RAM, 2 to 512.
 
     Members
     -------
     configure : stream of `Configure`, always taken. Spaces that are not here are dropped.
     restart : {valid, index} of a communicator that is written.
-    admit_communicator, program, fetch_communicator, entry : the ports: `NAME_index`, `NAME_enable`, `NAME`.
+    admit_communicator, program, fetch_communicator, entry : the ports: `NAME_index`, `NAME_enable`,
+        `NAME`.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, communicators: int, programs: int, entries: int):

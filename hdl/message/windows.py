@@ -22,9 +22,10 @@ _ATOM_BITS = ceil_log2(ATOM_BYTES)
 class Windows(wiring.Component):
     """Table of windows, read by both channels at once.
 
-    A change is seen by lookups of the next cycle on; one of an index past the table is dropped. After reset all
-    windows are closed. A lookup answers in the next cycle and holds its answer until the next one; an index past the
-    table finds a closed window. Throughput: one change and one lookup of each reader a cycle.
+    A change is seen by lookups of the next cycle on; one of an index past the table is dropped.
+    After reset all windows are closed. A lookup answers in the next cycle and holds its answer
+    until the next one; an index past the table finds a closed window. Throughput: one change and
+    one lookup of each reader a cycle.
 
     Parameters
     ----------
@@ -33,9 +34,11 @@ class Windows(wiring.Component):
 
     Members
     -------
-    configure : stream of {index, window}.
+    configure : stream of {index, window}, always taken.
     enable, index : arrays: a lookup of that window.
     entry : array: the window that was looked up last; its `valid` is 0 if it is closed.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, windows: int = 16, readers: int = 2):
@@ -95,15 +98,17 @@ class Windows(wiring.Component):
 class Check(wiring.Component):
     """Why a packet is refused, from its header and its window: the first reason that holds, in the order of `Reason`.
 
-    WRITE and SEND need the right of that name, WRITE_IMMEDIATE and RESULT the rights WRITE and EVENT. A RESULT of the
-    switch itself passes as a source wherever events are allowed. READY, DONE and REFUSED need no window. An operation
-    that does not travel on the channel is no operation.
+    WRITE and SEND need the right of that name, WRITE_IMMEDIATE and RESULT the rights WRITE and
+    EVENT. A RESULT of the switch itself passes as a source wherever events are allowed. READY, DONE
+    and REFUSED need no window. An operation that does not travel on the channel is no operation.
 
-    The offset of a SEND counts from the part of its source, the ``32 << part_log`` bytes of the window that begin at
-    source times as many, and its bytes end within that part: no source writes into another's.
+    The offset of a SEND counts from the part of its source, the ``32 << part_log`` bytes of the
+    window that begin at source times as many, and its bytes end within that part: no source writes
+    into another's.
 
-    RANGE is also the reason for an address or offset that is no multiple of 32, a sum past 48 bits, a slot or an event
-    that the arrival table lacks, and a READY for a communicator or of a port that is not there.
+    RANGE is also the reason for an address or offset that is no multiple of 32, a sum past 48 bits,
+    a slot or an event that the arrival table lacks, and a READY for a communicator or of a port
+    that is not there.
 
     Latency: 0; adds up to two sums of 48 bits in parallel, each before a comparison.
 
@@ -118,8 +123,11 @@ class Check(wiring.Component):
     -------
     header, window : of the packet; the window it names, as `Windows` found it.
     end : ``header.offset + header.length``, formed beforehand.
-    reason : a `Reason`.
-    lands : there is none, and the payload goes to memory, to `address`.
+    reason : a `Reason`, 0 where none holds.
+    lands : there is none, and the payload goes to memory.
+    address : there: that of the packet's first byte.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, channel: Channel, mtu: int = MAX_PACKET, communicators: int = 16, ports: int = MAX_RANKS):

@@ -23,29 +23,40 @@ from .wide import allow_wide_modules
 class Buses(WithParameters, WithChannel, wiring.Component):
     """Gives the flits of multicasts to all outputs of their group, and those of the reduction units to theirs.
 
-    A multicast of operation RESULT goes to every member of its group, any other to every member but its source; a
-    packet that is no multicast to its destination alone. Outputs whose link is down are left out; a packet for none is
-    dropped.
+    A multicast of operation RESULT goes to every member of its group, any other to every member but
+    its source; a packet that is no multicast to its destination alone. Outputs whose link is down
+    are left out; a packet for none is dropped.
 
-    A bus carries one packet at a time. A flit is given to all outputs of its packet in the cycle in which all have
-    room for it. Packets begin one at a time over all buses of the channel, and only where all outputs concerned can
-    note them: so all outputs see the packets of all buses in one order, and serve them in it. The oldest packet that
-    is not complete is therefore next at each of its outputs and waits for none but unicast packets under way and the
-    links: two multicasts never hold what the other waits for.
+    A bus carries one packet at a time. A flit is given to all outputs of its packet in the cycle in
+    which all have room for it. Packets begin one at a time over all buses of the channel, and only
+    where all outputs concerned can note them: so all outputs see the packets of all buses in one
+    order, and serve them in it. The oldest packet that is not complete is therefore next at each of
+    its outputs and waits for none but unicast packets under way and the links: two multicasts never
+    hold what the other waits for.
 
-    Latency: 2 cycles from `i` to `o`, 1 from `result`; a flit a cycle on each bus.
+    Latency: 1 cycle from `i` to `o`, 0 from `result`; a flit a cycle on each bus. No packet is
+    under way after reset.
 
     Parameters
     ----------
-    parameters : of the switch, with at least one bus. channel : of the packets.
+    parameters : of the switch, with at least one bus.
+    channel : of the packets.
 
     Members
     -------
-    i, i_valid : for each bus, a flit from the crossbar. i_room : as `OutputPort.room`.
-    members : for each group, the outputs that are of it. up : links that are up.
-    result : for each port and bus, packets of the port's unit for the bus (channel RESPONSE, where the switch reduces).
-    o, o_valid : for each bus, a flit and the outputs that take it. o_room : for each bus, outputs that can.
-    begins : for each bus, outputs whose part of a packet begins. may_begin : outputs that can note one.
+    i, i_valid : for each bus, a flit from the crossbar; it must be taken.
+    i_room : for each bus, whether the crossbar may fetch a flit for it, as `OutputPort.room`.
+    members : for each group, the outputs that are of it.
+    up : links that are up.
+    result : for each port and bus, stream of packets of the port's unit for the bus (channel
+        RESPONSE, where the switch reduces).
+    o : for each bus, a flit.
+    o_valid : for each bus, the outputs that take it in this cycle, or 0.
+    o_room : for each bus, outputs that can.
+    begins : for each bus, outputs whose part of a packet begins, in the cycle of its head.
+    may_begin : outputs that can note one.
+
+    Raises ValueError for a switch without buses.
     """
 
     def __init__(self, *, parameters: SwitchParameters, channel: Channel):
@@ -117,7 +128,10 @@ class Buses(WithParameters, WithChannel, wiring.Component):
 
 
 class FanOut(WithParameters, wiring.Component):
-    """Outputs that take the flits of one bus, as `Buses` says. Combinational but for the packet under way.
+    """Outputs that take the flits of one bus, as `Buses` says.
+
+    Combinational but for the packet under way, whose outputs are those that it began with: a link
+    that fails or a group that changes meanwhile makes no difference to it.
 
     Parameters
     ----------
@@ -125,9 +139,15 @@ class FanOut(WithParameters, wiring.Component):
 
     Members
     -------
-    i : the bus's packets. members, up : as `Buses` takes them.
-    o, o_valid : a flit and the outputs that take it. room : those that can.
-    may_begin : outputs that can note a packet. wishes : one may begin. turn : it does. begins : outputs that note it.
+    i : stream of the bus's packets.
+    members, up : as `Buses` takes them.
+    o : a flit.
+    o_valid : the outputs that take it, or 0.
+    room : those that can.
+    may_begin : outputs that can note a packet.
+    wishes : a packet may begin: all of its outputs can note it and take its head.
+    turn : it does; only where it `wishes`.
+    begins : outputs that note it, or 0.
     """
 
     def __init__(self, *, parameters: SwitchParameters):

@@ -38,21 +38,22 @@ def slot_pair(parameters: SwitchParameters) -> data.StructLayout:
 
 
 def flits_of(length: ValueLike) -> Value:
-    """Flits of a packet of so many payload bytes, its head included."""
+    """Flits of a packet of so many payload bytes, its head included: the head flit carries the first 32 of them."""
     return (Value.cast(length) + 95) >> 6
 
 
 class Contributions(WithParameters, wiring.Component):
     """Writes contributions into the slots of their pieces and says which pairs of slots are there.
 
-    A piece is known by group, event and sequence. Its first contribution takes a free place. A contribution that finds
-    none free, whose slot is there already, which differs from the piece's first in what they must have in common
-    (`Piece`), or whose flits are not as many as its length says, is drained, counted and answered by a refusal of
-    reason RANGE; it changes nothing of any piece. It does not wait: what it would wait for may be behind it.
+    A piece is known by group, event and sequence. Its first contribution takes a free place. A
+    contribution that finds none free, whose slot is there already, which differs from the piece's
+    first in what they must have in common (`Piece`), or whose flits are not as many as its length
+    says, is drained, counted and answered by a refusal of reason RANGE; it changes nothing of any
+    piece. It does not wait: what it would wait for may be behind it.
 
-    Takes a flit a cycle, whatever comes; only refusals that nobody takes stop it. A flit is written in the cycle after
-    it is taken; a pair is at `pairs` in the cycle after the last flit of both is written. All pairs that there may be
-    have room there.
+    Takes a flit a cycle, whatever comes; only refusals that nobody takes stop it. A flit is written
+    in the cycle after it is taken; a pair is at `pairs` in the cycle after the last flit of both is
+    written. All pairs that there may be have room there. After reset all places are free.
 
     Parameters
     ----------
@@ -60,13 +61,16 @@ class Contributions(WithParameters, wiring.Component):
 
     Members
     -------
-    i : packets REDUCE, as `Route` lets them pass.
-    write, address, data : a flit into the memory of slots (`slot_address`); a bit of `write` a bank.
+    i : stream of packets REDUCE, as `Route` lets them pass.
+    write : a bit for each bank of the memory of slots: write a flit.
+    address, data : where (`slot_address`), and what.
     pairs : stream of `slot_pair`, in the order in which both were there.
-    asked, told : two places, and the pieces there.
+    asked : two places.
+    told : the pieces there, in the same cycle.
     released : places that are free from the next cycle on, a bit each.
     refusal : stream of `Refusal`.
-    refused : contributions refused. crowded : those of them that found no place.
+    refused : contributions refused, 32 bits that wrap.
+    crowded : those of them that found no place.
     """
 
     def __init__(self, *, parameters: SwitchParameters):

@@ -11,15 +11,24 @@ from ..core.checks import require_int, require_shape
 class Crossbar(wiring.Component):
     """Gives each output the item of the input that is selected for it. Combinational.
 
+    Nothing here decides or checks: `Matching` sees to it that no output is the target of two inputs
+    at once and that `select` names the one whose target it is.
+
     Parameters
     ----------
-    shape : of an item. inputs, outputs : at least 2 each.
+    shape : of an item.
+    inputs, outputs : how many, at least 2 each.
 
     Members
     -------
-    i : an item of each input. i_target : for each input, the output that its item is for, one bit high, or 0.
+    i : an item of each input.
+    i_target : for each input, the output that its item is for, one bit high, or 0 where there is
+        none.
     select : for each output, the input whose item it has if any is for it.
-    o : an item for each output. o_valid : which are there.
+    o : an item for each output.
+    o_valid : which are there.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, shape: ShapeLike, inputs: int, outputs: int):

@@ -27,24 +27,29 @@ _SOURCE = Header["source"]
 class InputPort(WithParameters, WithChannel, wiring.Component):
     """Takes the packets of a link's channel into the virtual output queues, or refuses them.
 
-    The head flit gets the number of the input as its `source`. A packet that `Route` refuses is drained and counted;
-    on channel REQUEST it is answered too, unless its operation is one of channel RESPONSE. A packet begins after the
-    last flit of the one before it; one that then has no `head` is drained and counted as OPERATION, without an answer,
-    as nothing in it can be believed.
+    The head flit gets the number of the input as its `source`. A packet that `Route` refuses is
+    drained and counted; on channel REQUEST it is answered too, unless its operation is one of
+    channel RESPONSE. A packet begins after the last flit of the one before it; one that then has no
+    `head` is drained and counted as OPERATION, without an answer, as nothing in it can be believed.
 
-    Latency: a flit taken in a cycle is pushed into its queue in the next one, and `queues` says what follows. Takes a
-    flit a cycle while its queue has room.
+    Latency: a flit taken in a cycle is pushed into its queue in the next one, and `queues` says
+    what follows. Takes a flit a cycle while its queue has room; what stands before a full queue
+    holds up all that is behind it. A refused packet waits for room for its answer only.
 
     Parameters
     ----------
-    parameters : of the switch. channel : of the link.
+    parameters : of the switch.
+    channel : of the link.
 
     Members
     -------
-    i : from the link. port : number of the input. up, member : as `Route` takes them.
+    i : stream of flits from the link.
+    port : number of the input.
+    up, member : as `Route` takes them; those of the cycle in which a head is taken count.
     request, start, is_free, ends, room, o, o_target : as `VirtualQueues` has them.
-    refusal : stream of `Refusal`, to the same port's output on channel RESPONSE (channel REQUEST only).
-    refused : packets refused.
+    refusal : stream of `Refusal`, to the same port's output on channel RESPONSE (channel REQUEST
+        only).
+    refused : packets refused, 32 bits that wrap.
     """
 
     def __init__(self, *, parameters: SwitchParameters, channel: Channel):

@@ -12,24 +12,32 @@ from ..hbm.select import RoundRobin, index_of
 class Matching(wiring.Component):
     """Gives each output to an input for a whole packet, in one round of grant and accept a cycle.
 
-    Every output that is free grants the next of the free inputs that request it, in turn; every input accepts the
-    next of its grants, in turn. An output's turn moves on only where its grant was accepted, so an input that waits
-    is served after at most one packet of each of the others at its own end and at the output's (iSLIP). Nothing is
-    random. An output is free in the cycle in which its packet's last flit leaves the queue: packets follow without a
-    gap. An input takes at most one output a cycle, while it says that it is free.
+    Every output that is free grants the next of the free inputs that request it, in turn; every
+    input accepts the next of its grants, in turn. An output's turn moves on only where its grant
+    was accepted, so an input that waits is served after at most one packet of each of the others at
+    its own end and at the output's (iSLIP). Nothing is random. An output is free in the cycle in
+    which its packet's last flit leaves the queue: packets follow without a gap. An input takes at
+    most one output a cycle, while it says that it is free.
 
-    Ref: N. McKeown, "The iSLIP Scheduling Algorithm for Input-Queued Switches", IEEE/ACM Trans. Networking 7(2), 1999.
+    Latency: 0 from `request`, `is_free` and `ends` to `start`; `select` is a register. After reset
+    all outputs are free and the lowest inputs and outputs come first.
+
+    Ref: N. McKeown, "The iSLIP Scheduling Algorithm for Input-Queued Switches", IEEE/ACM Trans.
+    Networking 7(2), 1999.
 
     Parameters
     ----------
-    inputs, outputs : at least 2 each.
+    inputs, outputs : how many, at least 2 each.
 
     Members
     -------
-    request : for each input, the outputs that it has flits for. is_free : inputs that take another output.
+    request : for each input, the outputs that it has flits for.
+    is_free : inputs that take another output.
     start : for each input, the output that is its from the next cycle on, one bit high, or 0.
     ends : for each input, the output of whose packet the last flit leaves now, one bit high, or 0.
     select : for each output, the input whose it was in the cycle before.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, inputs: int, outputs: int):

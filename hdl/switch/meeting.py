@@ -16,8 +16,13 @@ from .tree_lane import TreeLane
 def token(parameters: SwitchParameters) -> data.StructLayout:
     """A flit of a node of a piece's tree.
 
-    node: numbered from the root, 1, where there are as many ranks as ports; below n are 2 n and 2 n + 1. last: it is
-    the last of its level. ends: it is the last flit.
+    place : of the piece.
+    node : numbered from the root, 1, where there are as many ranks as ports; below n are 2 n and 2
+        n + 1.
+    flit : of the packet, 0 the head.
+    last : it is the last of its level.
+    ends : it is the last flit.
+    kind, format : of the reduction.
     """
     return data.StructLayout(
         {
@@ -45,13 +50,15 @@ def _nodes(parameters: SwitchParameters) -> int:
 class Meeting(WithParameters, wiring.Component):
     """Steers what goes to the adders of a reduction unit.
 
-    What comes from them is a flit of a node. Where the other node below the same one has not come yet it is kept, else
-    both go to the adders again and come back as that node. The last node of a level that has none beside it is the node
-    above: this goes on until it has one, or is the root, a result. Flits of contributions go to the adders where
-    nothing else does, so nothing that comes back ever waits, and the adders rest only when there is nothing to add.
-    Which of two nodes comes first is free, and that is all that a tree has of the order of arrival.
+    What comes from them is a flit of a node. Where the other node below the same one has not come
+    yet it is kept, else both go to the adders again and come back as that node. The last node of a
+    level that has none beside it is the node above: this goes on until it has one, or is the root,
+    a result. Flits of contributions go to the adders where nothing else does, so nothing that comes
+    back ever waits, and the adders rest only when there is nothing to add. Which of two nodes comes
+    first is free, and that is all that a tree has of the order of arrival.
 
-    What is kept is noted by a bit, and every bit that is set is cleared again; after reset all are, one a cycle.
+    What is kept is noted by a bit, and every bit that is set is cleared again; after reset all are,
+    one a cycle.
 
     Latency: `TreeLane.latency` cycles through the adders, a pair a cycle.
 
@@ -61,10 +68,13 @@ class Meeting(WithParameters, wiring.Component):
 
     Members
     -------
-    cleared : the bits are. slot : `token` of the flits of contributions, made the node of both; alone : there is but
-        one. valid, taken : its handshake.
+    cleared : all bits are cleared; nothing may be `valid` before.
+    slot : `token` of the flits of contributions, made the node of both.
+    alone : there is but one: it goes through as it is.
+    valid, taken : the handshake of both; `taken` follows what comes back, not `valid` alone.
     keep, at, again, look, looks, kind : as `TreeLane` takes them.
-    back : what comes from the adders in this cycle. is_result : and it is a root.
+    back : what comes from the adders in this cycle.
+    is_result : and it is a root.
     """
 
     def __init__(self, *, parameters: SwitchParameters):

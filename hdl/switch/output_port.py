@@ -25,26 +25,30 @@ _OP_BITS = Header["op"].width
 class OutputPort(WithParameters, WithChannel, wiring.Component):
     """Sends packets to a link's channel, whole ones in turn from the crossbar, the buses and the refusals.
 
-    Of the buses' packets the one that began first comes first: every output sees them in one order. A REDUCE that
-    comes through the crossbar goes to the port's unit and not to the link. While the link is not `up`, what comes is
-    dropped.
+    Of the buses' packets the one that began first comes first: every output sees them in one order.
+    A REDUCE that comes through the crossbar goes to the port's unit and not to the link. While the
+    link is not `up`, what comes is dropped.
 
-    Latency 1 cycle, a flit a cycle.
+    Latency 1 cycle, a flit a cycle. Empty after reset.
 
     Parameters
     ----------
-    parameters : of the switch. channel : of the link.
+    parameters : of the switch.
+    channel : of the link.
 
     Members
     -------
-    i, i_valid : a flit from the crossbar. room : whether the crossbar may fetch one for the cycle after.
-    bus, bus_valid : for each bus, a flit. bus_room : buses that may send one.
-    begins : the bus of whose packet this output is to have a part next, one bit high, or 0; may come while `may_begin`.
-        (Those of the buses where there are any.)
+    i, i_valid : a flit from the crossbar; it must be taken.
+    room : whether the crossbar may fetch one for the cycle after.
+    bus, bus_valid : for each bus, a flit (this and the next three only where there are buses).
+    bus_room : buses that may send one.
+    begins : the bus of whose packet this output is to have a part next, one bit high, or 0; only
+        while `may_begin`.
+    may_begin : a packet can be noted.
     up : the link is up.
-    refusal : stream of `Refusal` (channel RESPONSE only).
+    refusal : stream of `Refusal` (channel RESPONSE only), each sent as a packet of one flit.
     reduce : stream of flits to the unit (channel REQUEST, where the switch reduces).
-    o : to the link.
+    o : stream of flits to the link.
     """
 
     def __init__(self, *, parameters: SwitchParameters, channel: Channel):

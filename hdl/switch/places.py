@@ -25,21 +25,31 @@ Piece = data.StructLayout(
 class Places(wiring.Component):
     """Table of pieces. Outputs follow the inputs combinationally, changes hold from the next cycle on.
 
+    After reset all places are free.
+
     Parameters
     ----------
-    places : pieces at once, at least 2. ranks : slots of a piece, at least 2.
+    places : pieces at once, at least 2.
+    ranks : slots of a piece, at least 2.
 
     Members
     -------
     piece, slot : of a contribution that looks for its place; the slot is one bit high.
-    found : the place of that key, one bit high; where there is none, a free place; 0 where none is free.
+    found : the place of that key, one bit high; where there is none, a free place; 0 where none is
+        free.
     at : a place, one bit high, that all of the following are about.
-    fits : the piece there is the same in all fields and has not that slot, or is new. is_new : nothing is there.
-    take : `piece` is there from now on. enter : `slot` is there from now on. leave : the place is free again if no slot
-        is there.
-    has_partner : the slot beside `slot`, of the same pair, is there. is_alone : there is none, as `slot` is the last.
-    asked, told : two places, and the pieces there.
+    fits : the piece there is the same in all fields and has not that slot, or is new.
+    is_new : nothing is there.
+    take : `piece` is there from now on, without slots.
+    enter : `slot` is there from now on.
+    leave : the place is free again if no slot is there.
+    has_partner : the slot beside `slot`, of the same pair, is there.
+    is_alone : there is none, as `slot` is the last.
+    asked : two places.
+    told : the pieces there.
     released : places that are free from the next cycle on, one bit each.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, places: int, ranks: int):

@@ -23,20 +23,25 @@ from .route import Refusal
 class Plane(WithParameters, WithChannel, wiring.Component):
     """Everything of one channel; the two channels of a switch share nothing but the reduction units.
 
-    Latency 4 cycles from input to output where both are idle, 5 of a multicast; a flit a cycle at every output.
+    Latency 4 cycles from input to output where both are idle, 5 of a multicast; a flit a cycle at
+    every output. Packets of one input, output or group keep their order.
 
     Parameters
     ----------
-    parameters : of the switch. channel : REQUEST or RESPONSE.
+    parameters : of the switch.
+    channel : REQUEST or RESPONSE.
 
     Members
     -------
-    i, o : for each port, from and to its link. up : links that are up.
+    i, o : for each port, streams of flits from and to its link.
+    up : links that are up.
     members : for each group, the ports that are of it.
     refusal : for each port, stream of `Refusal`: out on channel REQUEST, in on channel RESPONSE.
     refused : for each port, packets from it that were refused.
-    reduce : for each port, contributions to its unit (channel REQUEST, where the switch reduces).
-    result : for each port and bus, packets of its unit (channel RESPONSE, where the switch reduces).
+    reduce : for each port, stream of contributions to its unit (channel REQUEST, where the switch
+        reduces).
+    result : for each port and bus, stream of packets of its unit (channel RESPONSE, where the
+        switch reduces).
     """
 
     def __init__(self, *, parameters: SwitchParameters, channel: Channel):

@@ -12,26 +12,36 @@ from ..link.flit import Flit
 class VirtualQueues(wiring.Component):
     """Queues of flits with one writer and one reader, each with its own part of one memory.
 
-    A flit a cycle goes in, to any queue, and a flit a cycle goes out. `start` binds a queue from the next cycle on,
-    until the last flit of its packet has left. In each cycle a flit leaves of the lowest bound queue that has one and
-    whose output has `room`; it is at `o` in the cycle after. Another queue may be bound as soon as no bound one could
-    go on: a packet whose output stops, or whose rest has not come, holds its output but not the reader. A flit that is
-    pushed in a cycle may leave in the next one, and `request` counts it at once.
+    A flit a cycle goes in, to any queue, and a flit a cycle goes out. `start` binds a queue from
+    the next cycle on, until the last flit of its packet has left. In each cycle a flit leaves of
+    the lowest bound queue that has one and whose output has `room`; it is at `o` in the cycle
+    after. Another queue may be bound as soon as no bound one could go on: a packet whose output
+    stops, or whose rest has not come, holds its output but not the reader. A flit that is pushed in
+    a cycle may leave in the next one, and `request` counts it at once.
+
+    Order is kept in each queue. After reset all queues are empty and none is bound.
 
     Parameters
     ----------
-    queues : at least 2. depth : flits of each, a power of two from 4.
+    queues : how many, at least 2.
+    depth : flits of each, a power of two from 4.
 
     Members
     -------
-    i : flit to push. push : the queue, one bit high, or 0; only into a queue that is not `full`.
+    i : flit to push.
+    push : the queue, one bit high, or 0; only into a queue that is not `full`.
     full : queues without room.
     request : queues that will have a flit in the next cycle.
-    start : queue to bind, one bit high, or 0; only where `is_free`, and none that is bound but one that `ends`.
-    is_free : a queue may be bound: none could go on in this cycle, or but one whose last flit leaves.
+    start : queue to bind, one bit high, or 0; only where `is_free`, and none that is bound but one
+        that `ends`.
+    is_free : a queue may be bound: none could go on in this cycle, or but one whose last flit
+        leaves.
     ends : the queue of whose packet the last flit leaves now, one bit high, or 0.
     room : queues whose output takes a flit.
-    o : the flit that left in the cycle before. o_target : its queue, one bit high, or 0 where none left.
+    o : the flit that left in the cycle before.
+    o_target : its queue, one bit high, or 0 where none left.
+
+    Raises TypeError or ValueError for a parameter that is not so.
     """
 
     def __init__(self, *, queues: int, depth: int):

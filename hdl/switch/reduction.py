@@ -22,13 +22,16 @@ from .tree import Tree
 class ReductionUnit(WithParameters, wiring.Component):
     """Adds the contributions of all ranks to a piece, as `golden.near_memory.tree` bit for bit, whatever their order.
 
-    A contribution waits in a memory until the one beside it is there; then both are added, and what comes of it is
-    added as soon as the other half of that node of the tree has come: so the tree grows as contributions arrive. The
-    result is rounded once and leaves as a RESULT to the group. A packet is offered to its bus when all of it is there,
-    so a bus is never held by a sum that is being made.
+    A contribution waits in a memory until the one beside it is there; then both are added, and what
+    comes of it is added as soon as the other half of that node of the tree has come: so the tree
+    grows as contributions arrive. The result is rounded once and leaves as a RESULT to the group. A
+    packet is offered to its bus when all of it is there, so a bus is never held by a sum that is
+    being made.
 
-    Throughput: takes a flit a cycle and adds as many (`Tree`). So p ranks that each send a flit in turn are kept up
-    with, and what is left when the last contribution has come is about its way up: its flits times ceil(log2(p)).
+    Throughput: takes a flit a cycle and adds as many (`Tree`). So p ranks that each send a flit in
+    turn are kept up with, and what is left when the last contribution has come is about its way up:
+    its flits times ceil(log2(p)). Latency: that of `Contributions`, `Tree` and `Results` one after
+    the other.
 
     Parameters
     ----------
@@ -36,9 +39,12 @@ class ReductionUnit(WithParameters, wiring.Component):
 
     Members
     -------
-    i : packets REDUCE. result : for each bus, packets RESULT and REFUSED; RESULTs go to bus group modulo buses, REFUSED
-        to bus 0.
+    i : stream of packets REDUCE.
+    result : for each bus, stream of packets RESULT and REFUSED; RESULTs go to bus group modulo
+        buses, REFUSED to bus 0.
     refused, crowded : as `Contributions` counts them.
+
+    Raises ValueError for a switch that does not reduce.
     """
 
     def __init__(self, *, parameters: SwitchParameters):

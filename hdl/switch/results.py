@@ -24,7 +24,8 @@ _KEPT = ("group", "event", "sequence", "length", "partition", "window", "epoch",
 class Results(WithParameters, wiring.Component):
     """Gives a RESULT packet for each piece, in the order in which they became whole. Then their places are free.
 
-    Latency: 2 cycles from a result's last flit to its head at `o`, a flit a cycle from there.
+    Latency: 2 cycles from a result's last flit to its head at `o`, a flit a cycle from there. There
+    is room for a result of every place, so nothing stops what comes.
 
     Parameters
     ----------
@@ -32,10 +33,11 @@ class Results(WithParameters, wiring.Component):
 
     Members
     -------
-    i, valid : `result_flit`, the flits of a place in order.
-    place : that is sent from. piece : what is there.
+    i, valid : `result_flit`, the flits of a place in order; those of several places may be mixed.
+    place : that is sent from.
+    piece : what is there, in the same cycle.
     released : that place, one bit high in the cycle in which its last flit is read.
-    o : packets RESULT.
+    o : stream of packets RESULT.
     """
 
     def __init__(self, *, parameters: SwitchParameters):

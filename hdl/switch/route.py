@@ -52,22 +52,26 @@ def header_word(fields: Mapping[str, ValueLike]) -> Value:
 class Route(WithParameters, WithChannel, wiring.Component):
     """Queue of a packet, or the reason why the switch refuses it. Combinational.
 
-    A packet goes to the queue of the output that `destination` names, a multicast to that of its group's bus (the
-    group modulo the buses), a REDUCE to the output whose unit it is for. Refused are, in the order of the reasons:
+    A packet goes to the queue of the output that `destination` names, a multicast to that of its
+    group's bus (the group modulo the buses), a REDUCE to the output whose unit it is for. Refused
+    are, in the order of the reasons:
 
-    * OPERATION: a multicast where there is none, of a REDUCE too; a REDUCE where nothing reduces, on channel RESPONSE,
-      of a kind that is not SUM, MAX or MIN, or of no format.
+    * OPERATION: a multicast where there is none, of a REDUCE too; a REDUCE where nothing reduces,
+      on channel RESPONSE, of a kind that is not SUM, MAX or MIN, or of no format.
     * SOURCE: a multicast or REDUCE whose source is not of the group.
-    * RANGE: no such output, or its link is down; no such group; a REDUCE of no ranks, of more than there are ports, or
-      of a slot that is none of them; one longer than a slot.
+    * RANGE: no such output, or its link is down; no such group; a REDUCE of no ranks, of more than
+      there are ports, or of a slot that is none of them; one longer than a slot.
 
     Parameters
     ----------
-    parameters : of the switch. channel : on which the packet came.
+    parameters : of the switch.
+    channel : on which the packet came.
 
     Members
     -------
-    header : of the packet. up : links that are up. member : groups that the source is a member of.
+    header : of the packet.
+    up : links that are up.
+    member : groups that the source is a member of.
     target : one bit high of the queues (outputs, then buses), where not refused.
     reason : why it is refused, or NONE.
     """

@@ -20,15 +20,19 @@ from .wide import allow_wide_modules
 class Switch(WithParameters, wiring.Component):
     """Passes packets between the ports of a domain, multicasts them to groups and adds contributions on their way.
 
-    The head flit of each packet gets the number of its input as `source`. A packet goes to the port that is its
-    `destination`; with `multicast` to the group of that number: to every member but its source, a RESULT to every
-    member. What `hdl.switch.route.Route` refuses is drained, counted, and answered by REFUSED on channel RESPONSE, from
-    source `mtia.switch.SWITCH_SOURCE`. Packets of one source, destination (port or group) and channel keep their order.
+    The head flit of each packet gets the number of its input as `source`. A packet goes to the port
+    that is its `destination`; with `multicast` to the group of that number: to every member but its
+    source, a RESULT to every member. What `hdl.switch.route.Route` refuses is drained, counted, and
+    answered by REFUSED on channel RESPONSE, from source `mtia.switch.SWITCH_SOURCE`. Packets of one
+    source, destination (port or group) and channel keep their order.
 
-    Latency: 4 cycles from the head's transfer in to its transfer out, where nothing is in its way; it does not wait for
-    the rest of its packet. 5 of a multicast. Throughput: a flit a cycle from each input and at each output and channel.
-    Packets of one channel wait for no packet of the other but those that the units and refusals make
-    (`mtia.dependencies`).
+    Latency: 4 cycles from the head's transfer in to its transfer out, where nothing is in its way;
+    it does not wait for the rest of its packet. 5 of a multicast. Throughput: a flit a cycle from
+    each input and at each output and channel. Packets of one channel wait for no packet of the
+    other but those that the units and refusals make (`mtia.dependencies`).
+
+    After reset all queues are empty, no port is of any group, and the units take contributions but
+    add none until their notes are cleared, one a cycle.
 
     Parameters
     ----------
@@ -37,12 +41,17 @@ class Switch(WithParameters, wiring.Component):
     Members
     -------
     i_P, o_P : for each port P, two streams of flits, one a channel: from and to its link.
-    configure : stream of {group, members}: the ports that are of a group from the next cycle on; none after reset. A
-        group may change while no packet for it is under way. (Where there are buses.)
-    up : links that are up. What is for another port is refused, or left out where it is a multicast.
-    refused : for each port, packets that came from it and were refused at its input.
-    refused_contributions, crowded : for each port, contributions that its unit refused, and those of them that found no
-        place (where the switch reduces).
+    configure : stream of {group, members}, always ready: the ports that are of a group from the
+        next cycle on. A group may change while no packet for it is under way. (Where there are
+        buses.)
+    up : links that are up; a change counts from the next cycle on. What is for another port is
+        refused, or left out where it is a multicast.
+    refused : for each port, packets that came from it and were refused at its input, both channels
+        together.
+    refused_contributions, crowded : for each port, contributions that its unit refused, and those
+        of them that found no place (where the switch reduces).
+
+    Raises TypeError for `parameters` of another kind; what they may be, they check themselves.
     """
 
     def __init__(self, *, parameters: SwitchParameters):

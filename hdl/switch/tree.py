@@ -22,7 +22,13 @@ from .tree_lane import TreeLane
 
 
 def result_flit(parameters: SwitchParameters) -> data.StructLayout:
-    """A flit of a result: of which place, which flit, whether the last, and its data."""
+    """A flit of a result.
+
+    place : of the piece.
+    flit : which one, 0 the head, whose header means nothing.
+    ends : it is the last of the piece.
+    data : rounded numbers, as the contributions have them.
+    """
     return data.StructLayout(
         {
             "place": range(parameters.pieces),
@@ -36,13 +42,15 @@ def result_flit(parameters: SwitchParameters) -> data.StructLayout:
 class Tree(WithParameters, wiring.Component):
     """Adds pairs of contributions, and what comes of them, until one is left of a piece; it is rounded once.
 
-    At each level of the tree neighbours are paired, and an odd one at the end passes up. A pair is added when both are
-    there (`Meeting`), whatever the order, so little is left to add when the last contribution comes. Both halves of a
-    flit are added; the first half of the first flit is the header, and what comes of it is not used.
+    At each level of the tree neighbours are paired, and an odd one at the end passes up. A pair is
+    added when both are there (`Meeting`), whatever the order, so little is left to add when the
+    last contribution comes. Both halves of a flit are added; the first half of the first flit is
+    the header, and what comes of it is not used.
 
-    Throughput: a pair a cycle of contributions or of what comes of them: p contributions of so many flits take p - 1
-    times as many cycles, or p where p is odd. Latency: ``5 + 5 * max(1, ceil(log2(p)))`` cycles from the read of a pair
-    to the flit of the result, where nothing else is under way. The flits of a piece come in order.
+    Throughput: a pair a cycle of contributions or of what comes of them: p contributions of so many
+    flits take p - 1 times as many cycles, or p where p is odd. Latency: ``4 + 5 * max(1,
+    ceil(log2(p)))`` cycles from the read of a pair to the flit of the result, where nothing else is
+    under way. The flits of a piece come in order.
 
     Parameters
     ----------
@@ -50,8 +58,10 @@ class Tree(WithParameters, wiring.Component):
 
     Members
     -------
-    pairs : stream of `slot_pair`. piece : what is at its place.
-    read, address : of both banks of the memory of slots. data : of each bank the flit, in the cycle after.
+    pairs : stream of `slot_pair`, each taken when its last flit is read.
+    piece : what is at its place, in the same cycle.
+    read, address : of both banks of the memory of slots.
+    data : of each bank the flit, in the cycle after `read` and until the next.
     o, valid : flits of results (`result_flit`); nothing stops them.
     """
 

@@ -17,10 +17,14 @@ _Number = wiring.Signature({"word": In(32), "half": In(16), "code": In(8), "scal
 class TreeLane(wiring.Component):
     """Data path of one number of the flits, steered by `Tree`.
 
-    Two numbers of contributions leave the widening after `Widen.latency` enabled cycles and go to the adder, which
-    gives their combination back `latency` cycles later; COPY gives that of `even`. What comes back is kept at `at` with
-    `keep`, goes to the adder beside what is kept where `look` was in the cycle before with `again`, and is rounded for
-    the output. Which of two is on which side does not show: neither SUM, MAX nor MIN tells its operands apart.
+    Two numbers of contributions leave the widening after `Widen.latency` enabled cycles and go to
+    the adder, which gives their combination back `latency` cycles later; COPY gives that of `even`.
+    What comes back is kept at `at` with `keep`, goes to the adder beside what is kept where `look`
+    was in the cycle before with `again`, and is rounded for the output. Which of two is on which
+    side does not show: neither SUM, MAX nor MIN tells its operands apart.
+
+    Latency: 5 cycles from a pair's choice to what comes back. Throughput: a pair a cycle. No
+    back-pressure and no valid: `Meeting` knows what is where.
 
     Parameters
     ----------
@@ -29,10 +33,17 @@ class TreeLane(wiring.Component):
     Members
     -------
     format, enable, even, odd : of two contributions, as `Widen` takes them.
-    keep, at, again, look, looks : see above; `looks` where something may be read.
+    keep : keep what comes back in this cycle.
+    at : there.
+    again : it goes to the adder instead of what leaves the widening.
+    look : where its partner is kept, a cycle earlier.
+    looks : something may be read there.
     kind : what to do with the pair that went to the adder in the cycle before.
     fp16 : the format of what comes back is FP16, not BF16.
-    word_result, half_result : what came back in the cycle before, in FP32 and rounded.
+    word_result : what came back in the cycle before, in FP32.
+    half_result : it, rounded to FP16 or BF16.
+
+    Raises TypeError or ValueError for a `depth` that is no such number.
     """
 
     #: cycles from a pair's choice to what comes back

@@ -12,19 +12,33 @@ from .add_float32 import AddFloat32
 class AccumulatorBank(wiring.Component):
     """`depth` FP32 accumulators, to which `groups` values are added one after the other.
 
-    ``acc = RNE_fp32(acc + g)`` for each group in turn, so the bits do not depend on how many groups
-    come in a cycle.
+    ``acc = RNE_fp32(acc + g)`` for each group in turn (docs/numerics.md, "Accumulate"), so the bits
+    do not depend on how many groups come in a cycle. A bank is in every unit of an engine, one for
+    each row of a beat.
 
-    address:  accumulator of this cycle
-    first:    start from +0 instead of the accumulator
-    enable:   write the result back
-    groups:   FP32 values, in the order in which they are added; `read_latency_of(...)` cycles later than their address
-    result:   the accumulator's new value, `latency` cycles later
+    Latency: `latency` cycles, those of the read and of an addition for each group. Throughput: one
+    address a cycle, in order, without back-pressure. The same address may come again after
+    `interval_of(...)` cycles at the earliest; sooner it is read before the new value is written,
+    which nothing here notices: the engine's `Sequencer` keeps the distance. After reset the
+    accumulators hold what they held: the first use of an address has `first`.
 
-    deep: a register between the storage and the first addition too (`EngineParameters.deep`)
+    Parameters
+    ----------
+    depth : accumulators, at least 2.
+    groups : values that are added in a cycle, at least 1.
+    deep : a register between the storage and the first addition too, and deep additions
+        (`EngineParameters.deep`).
 
-    Latency: `latency` cycles, those of the read and of an addition for each group. Throughput: one address a
-    cycle; the same address may come again after `interval_of(...)` cycles at the earliest.
+    Members
+    -------
+    address : accumulator of this cycle.
+    first : start from +0 instead of the accumulator.
+    enable : write the result back; without it the result is computed all the same.
+    groups : FP32 values, in the order in which they are added. All come `read_latency_of(...)`
+        cycles after their address.
+    result : the accumulator's new value, `latency` cycles after its address.
+
+    Raises ValueError for a `depth` or `groups` out of range.
     """
 
     def __init__(self, *, depth: int, groups: int, deep: bool = False):
@@ -57,17 +71,17 @@ class AccumulatorBank(wiring.Component):
 
     @staticmethod
     def latency_of(*, groups: int, deep: bool = False) -> int:
-        """`latency` of a bank that adds so many groups a cycle."""
+        """`latency` of a bank that adds so many groups a cycle: 1 + 4 `groups`, deep 2 + 8 `groups`."""
         return AccumulatorBank.read_latency_of(deep=deep) + AddFloat32.latency_of(deep=deep) * groups
 
     @staticmethod
     def read_latency_of(*, deep: bool) -> int:
-        """Cycles from an address to the first addition."""
+        """Cycles from an address to the first addition: 1, deep 2."""
         return 1 + deep
 
     @staticmethod
     def interval_of(*, groups: int, deep: bool = False) -> int:
-        """Least cycles between two uses of an address."""
+        """Least cycles between two uses of an address: the new value is read from the cycle after `result` on."""
         return AccumulatorBank.latency_of(groups=groups, deep=deep) + 1
 
     def elaborate(self, platform: object) -> Module:

@@ -17,13 +17,22 @@ _BITS = 27
 class AddFloat32(wiring.Component):
     """``RNE_fp32(a + b)``: subnormals kept, overflow to infinity, every NaN result is 0x7FC00000.
 
-    deep: registers after the comparison, after the alignment and between the steps of the
-          normalization too (`EngineParameters.deep`)
-
-    a, b, result: `Float32`
+    NaN comes of a NaN operand and of infinities of both signs; otherwise an infinite operand is the
+    result. An exact zero is +0, but for -0 + -0, which is -0. Bit for bit as IEEE 754 but for the
+    payload of NaN.
 
     Latency: `latency` cycles (4, deep 8). Throughput: one addition a cycle. No back-pressure and no
-    valid: what goes in comes out so many cycles later.
+    valid: what goes in comes out so many cycles later. No register has a reset.
+
+    Parameters
+    ----------
+    deep : registers after the comparison, after the alignment and between the steps of the
+        normalization too (`EngineParameters.deep`): the same bits at the clock rates of FPGAs.
+
+    Members
+    -------
+    a, b : `Float32`, the terms, in any order: the sum does not depend on it.
+    result : `Float32`, their sum.
     """
 
     a: In(Float32)

@@ -12,14 +12,26 @@ from .shape import LANES, SliceShape
 class WindowMaximum(wiring.Component):
     """The largest product of a wide group, and how far below it each product of the even lanes lies.
 
-    distances: sums of two distances (`hdl.formats.element.DecodedElement`), one an even lane
-    zero:      one bit for each of these lanes
-    wide:      the formats are wide: the path begins at the largest product that is not zero; at
-               distance 0 otherwise
-    top:       the distance at which the path begins (of a wide group of zeros, any)
-    amount:    how far each product is to be shifted; `window` or more shifts it out
+    Steps 2 and 3 of docs/numerics.md, "Wide groups", for `Align` and `PlacedSum`. Wide formats are
+    in the even lanes only, of which there are `LANES` / 2 = 16. A distance is the sum of two
+    elements' distances from their largest exponent (`hdl.formats.element.DecodedElement`): the
+    least distance is the largest product.
 
     Latency: 0 (combinational).
+
+    Parameters
+    ----------
+    shape : of the engine; it must have wide formats.
+
+    Members
+    -------
+    distances : of the product of each even lane.
+    zero : one bit for each of these lanes: the product is zero and counts as farthest.
+    wide : the formats are wide: the path begins at the largest product that is not zero; at
+        distance 0 otherwise.
+    top : the distance at which the path begins (of a wide group of zeros, any).
+    amount : how far each product is to be shifted; `window` or more shifts it out. Of a product
+        that is zero and nearer than `top` it wraps and means nothing.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -49,14 +61,25 @@ class WindowMaximum(wiring.Component):
 class Align(wiring.Component):
     """Shifts every product to its place and applies its sign by inverting it.
 
-    even, odd:       products, top-aligned
-    even_amount, odd_amount: right shifts; an even amount of the path's width or more gives zero
-    sign:            one bit a lane
-    wide:            keep only the `window` upper bits (formats of more than 8 bits)
-    near, far:       upper and lower part of each aligned product, inverted where negative; the
-                     missing ones of the two's complement are added by `SignedSum`
+    Step 4 of docs/numerics.md, "Wide groups"; for narrow formats the path is wide enough that
+    nothing is cut. `SignedSum` adds what leaves it.
 
-    Latency: 1 cycle.
+    Latency: 1 cycle. Throughput: one group a cycle, no back-pressure. No register has a reset.
+
+    Parameters
+    ----------
+    shape : of the engine: `shape.width` is the path, `shape.near` and `shape.far` its two parts.
+
+    Members
+    -------
+    even, odd : products, top-aligned: the top bit is that of the largest product that the lane can
+        have.
+    even_amount, odd_amount : right shifts; an even amount of the path's width or more gives zero.
+    sign : one bit a lane, 1 for a negative product.
+    wide : keep only the `window` upper bits (formats of more than 8 bits).
+    near, far : upper and lower part of each aligned product, inverted where negative; the missing
+        ones of the two's complement are added by `SignedSum`. `far` only where `shape.far` is not
+        0.
     """
 
     def __init__(self, *, shape: SliceShape):

@@ -13,13 +13,21 @@ from .shape import SliceShape, assign, buffer
 class Mode(wiring.Component):
     """What a pair of formats asks of the data path.
 
-    streamed, stationary: the formats
-    dense:   both are E2M1: several streamed rows a beat
-    wide:    both are BF16, FP16 or TF32
-    nvfp4:   both are NVFP4
-    refuse:  the engine does not multiply the pair
+    A table of the engine's pairs: a pair that is not in it is refused, and all other outputs are 0.
 
     Latency: 0 (combinational).
+
+    Parameters
+    ----------
+    shape : of the engine, whose `pairs` it knows.
+
+    Members
+    -------
+    streamed, stationary : the formats; the order matters to none of the outputs.
+    dense : both are E2M1, and the engine has rows for that: `shape.rows` streamed rows a beat.
+    wide : both are BF16, FP16 or TF32.
+    nvfp4 : both are NVFP4.
+    refuse : the engine does not multiply the pair.
     """
 
     streamed: In(FormatCode)
@@ -51,12 +59,24 @@ class Mode(wiring.Component):
 class DecodeBeat(wiring.Component):
     """A slice of a beat, decoded for the general lanes and the dense rows.
 
-    format:        format of the beats
-    refuse:        the pair is not one that the engine multiplies
-    codes, scales: the slice
-    row:           decoded (`SliceShape.streamed_signature`), NaN if the pair is refused
+    Row 0 is decoded for the general lanes, whatever the format; rows 1 and up as E2M1, whatever the
+    format, as they count in dense beats only.
 
-    Latency: 1 cycle, deep 2 (`latency_of(...)`). Throughput: one beat a cycle.
+    Latency: 1 cycle, deep 2 (`latency_of(...)`). Throughput: one beat a cycle, no back-pressure. No
+    register has a reset.
+
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    format : format of the beat.
+    refuse : the pair is not one that the engine multiplies.
+    codes : the slice's bits (`hdl.tensor.places.places`).
+    scales : scale codes, one a row of the beat.
+    row : decoded (`SliceShape.streamed_signature`); the row of the general lanes is NaN if the pair
+        is refused.
     """
 
     def __init__(self, *, shape: SliceShape):

@@ -18,7 +18,11 @@ _LAST = PART // 2
 
 
 def part_widths(shape: SliceShape) -> tuple[list[int], list[int]]:
-    """Bits of each part of the path from the top, for even and odd lanes: how far a product from there reaches."""
+    """Bits of each part of the path from the top, for even and odd lanes: how far a product from there reaches.
+
+    A part that no product of a lane reaches has width 0; parts below the last that an even lane
+    reaches are left out.
+    """
     narrow = [
         (sum(shape.distance_range(row.element) for row in pair), sum(row.element.significand_bits for row in pair))
         for pair in shape.pairs
@@ -38,7 +42,15 @@ def part_widths(shape: SliceShape) -> tuple[list[int], list[int]]:
 
 
 def magnitude(chains: Chains, total: Value, carry: Value, *, name: str) -> tuple[Value, Value]:
-    """Sign and magnitude of total + carry; the sign of a zero means nothing."""
+    """Sign and magnitude of total + carry, combinational; the sign of a zero means nothing.
+
+    Parameters
+    ----------
+    chains : of the module that it is added to.
+    total : a two's complement number; it must have room for the sum.
+    carry : one bit, added at the bottom.
+    name : of the chain.
+    """
     negative = total[-1]
     bits = [Bit(table=CARRY_XOR, inputs=(negative, carry, 0, 1))]
     bits += [Bit(table=XOR, inputs=(bit, negative, 0, 1)) for bit in total[:-1]]
@@ -48,16 +60,24 @@ def magnitude(chains: Chains, total: Value, carry: Value, *, name: str) -> tuple
 class CarryTree:
     """Sum of a power of two of terms, each of them a magnitude and a sign, in two's complement.
 
-    A negative term is inverted, has ones above and a one added at the bottom. Each adder of the tree takes
-    one of the added ones as its carry from below; one is left.
+    A negative term is inverted, has ones above and a one added at the bottom. Each adder of the
+    tree takes one of the added ones as its carry from below; one is left. Latency: a cycle for each
+    level in `registered`.
 
-    terms: magnitudes of one width
-    signs: one bit a term
-    gates: without, the first adders invert. With gates, the terms are inverted where negative already, and
-           count where their gate is set
+    Parameters
+    ----------
+    m, chains : the module, and the carry cells in it.
+    terms : magnitudes of one width, a power of two of them.
+    signs : one bit a term.
+    gates : without, the first adders invert. With gates, the terms are inverted where negative
+        already, and count where their gate is set.
+    registered : levels of the tree, 1 at the leaves, that end in registers without reset.
+    name : begins the names of the signals.
 
-    total: the sum, less `left`, after `registered` levels of registers
-    left:  a one that is to be added
+    Attributes
+    ----------
+    total : the sum, less `left`.
+    left : a one that is to be added at the bottom.
     """
 
     def __init__(
@@ -143,18 +163,25 @@ class _Partial:
 class PlacedSum(wiring.Component):
     """Shifts every product to its place and adds them all (`Align` and `SignedSum` in one, for the same sums).
 
-    The path is cut in parts of `PART` places. A product is shifted inside a part; the part it is in is told by
-    gates in the first adders, which cost nothing there. The parts are added by trees of their own, and then to
-    each other; so are the even lanes of a part, which reach further, and its odd ones.
+    The path is cut in parts of `PART` places. A product is shifted inside a part; the part it is in
+    is told by gates in the first adders, which cost nothing there. The parts are added by trees of
+    their own, and then to each other;so are the even lanes of a part, which reach further, and its
+    odd ones. For paths that are long (`SliceShape.placed`).
 
-    even, odd:       products, the top bit of the largest at the top
-    even_amount, odd_amount: right shifts, of odd lanes in units of 2**`odd_shift`; an even amount past the path
-                     gives zero
-    sign:            one bit a lane
-    wide:            keep only the `window` upper bits (formats of more than 8 bits)
-    negative, magnitude: the sum; the sign of a zero means nothing
+    Latency: 5 cycles. Throughput: one group a cycle, no back-pressure. No register has a reset.
 
-    Latency: 5 cycles. Throughput: one group a cycle.
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    even, odd : products, the top bit of the largest at the top.
+    even_amount, odd_amount : right shifts, of odd lanes in units of 2**`odd_shift`; an even amount
+        past the path gives zero.
+    sign : one bit a lane, 1 for a negative product.
+    wide : keep only the `window` upper bits (formats of more than 8 bits).
+    negative, magnitude : the sum; the sign of a zero means nothing.
     """
 
     #: cycles from products to their sum

@@ -24,7 +24,11 @@ from .shape import LANES, SliceShape, assign
 
 
 def dense_codes(codes: Value, *, row: int) -> Value:
-    """Those of a row of E2M1 among the codes of a slice, four bits a lane, as `DecodeDense` takes them."""
+    """Those of a row of E2M1 among the codes of a slice, four bits a lane, as `DecodeDense` takes them.
+
+    codes : bits of the slice. row : of the beat, 0 for a stationary row
+        (`hdl.tensor.places.places`).
+    """
     bits = [bit for lane in range(LANES) for bit in places(ELEMENTS["E2M1"], lane, row=row)]
     return Cat(codes[first:last] for first, last in runs(bits))
 
@@ -32,13 +36,23 @@ def dense_codes(codes: Value, *, row: int) -> Value:
 class DecodeScale(wiring.Component):
     """A block's scale code as exponent, significand and NaN (`SliceShape.scale_signature`).
 
-    format: which format the block has; formats without scales count as scale 1
-    code:   the scale
-    scale:  exponent + 127 + `SliceShape.top_exponent` of the format's elements
-
-    formats: those it must know, all of the shape's unless told
+    E8M0 is an exponent alone, 0xFF is NaN. Of an E4M3 scale (NVFP4) bit 7 is ignored and 0x7F is
+    NaN; its subnormals and zero are told by the significand. docs/numerics.md, "Formats".
 
     Latency: 0 (combinational).
+
+    Parameters
+    ----------
+    shape : of the engine.
+    formats : those it must know, all of the shape's unless told. Any other gives 0 in all fields,
+        and no NaN.
+
+    Members
+    -------
+    format : which format the block has; formats without scales count as scale 1.
+    code : the scale.
+    scale : exponent + 127 + `SliceShape.top_exponent` of the format's elements; significand in
+        eighths where there is NVFP4, otherwise of no scale but 1; `nan`.
     """
 
     def __init__(self, *, shape: SliceShape, formats: Sequence[number_formats.Format] | None = None):
@@ -72,11 +86,21 @@ class DecodeScale(wiring.Component):
 class DecodeDense(wiring.Component):
     """A row of E2M1 codes as signs, significands and shifts (`SliceShape.dense_signature`).
 
-    format, code: format and scale of the block
-    codes:        four bits a lane
-    row:          the decoded row
+    Magnitudes are in halves, so that no lane has an exponent. Of NVFP4, whose group is 16, the
+    upper 16 lanes are zero.
 
     Latency: 0 (combinational).
+
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    format, code : format and scale of the block. Of a format whose element is not E2M1 the row
+        means nothing.
+    codes : four bits a lane, lane 0 the lowest.
+    row : the decoded row.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -113,13 +137,25 @@ class DecodeDense(wiring.Component):
 class DecodeGeneral(wiring.Component):
     """A row of any format of the engine for the general lanes (`SliceShape.general_signature`).
 
-    format, code: format and scale of the block
-    codes:        the row's bits (`places`)
-    row:          the decoded row; `scale.nan` is set for a NaN element too
-    nan:          what makes the row NaN: its elements, one bit a lane, and on top its scale
+    Elements of up to 8 bits fill all 32 lanes, wider ones the even lanes only; lanes that a format
+    does not use are zeros, as are all lanes of a format that the engine lacks.
 
-    Latency: 0 (combinational); deep 1 (`EngineParameters.deep`): there what the format selects, which
-    every lane waits for, comes from a register. Throughput: one row a cycle.
+    Latency: 0 (combinational); deep 1 (`EngineParameters.deep`): there what the format selects,
+    which every lane waits for, comes from a register. Throughput: one row a cycle. No register has
+    a reset.
+
+    Parameters
+    ----------
+    shape : of the engine.
+    bits : of `codes`: `SliceShape.stationary_bits` or `streamed_bits`.
+
+    Members
+    -------
+    format, code : format and scale of the block.
+    codes : the row's bits (`places`).
+    row : the decoded row; `scale.nan` is set for a NaN element too.
+    nan : what makes the row NaN: its elements, one bit a lane, and on top its scale. It is there
+        for those who bring it together after a register of their own.
     """
 
     def __init__(self, *, shape: SliceShape, bits: int):

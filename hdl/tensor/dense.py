@@ -17,8 +17,11 @@ PRODUCT = 8
 def product_bits(x: Value, y: Value) -> list[Bit]:
     """The chain of x * y of two magnitudes in halves.
 
-    Ones in a magnitude stand next to each other. So of the rows of y's bits 0 and 2 one is zero at least, of those of
-    1 and 3 another: an OR makes one row of two, and one addition the product.
+    Ones in a magnitude stand next to each other. So of the rows of y's bits 0 and 2 one is zero at
+    least, of those of 1 and 3 another: an OR makes one row of two, and one addition the product.
+
+    x, y : four bits each, of {0, 1, 2, 3, 4, 6, 8, 12}: of other values the product is wrong.
+        Returns `PRODUCT` bits of `Chains.sum`.
     """
     bits = []
     for index in range(PRODUCT):
@@ -34,15 +37,21 @@ def product_bits(x: Value, y: Value) -> list[Bit]:
 
 
 class DenseSum(wiring.Component):
-    """Sum of the products of one group of E2M1 elements.
+    """Sum of the products of one group of E2M1 elements, exact (docs/numerics.md, "Group sum").
 
-    stationary, streamed: decoded rows (`SliceShape.dense_signature`)
-    negative, magnitude: the sum; its top bit has the weight 2**(exponent - 248), as in `GroupSum`; the sign of a
-                zero means nothing
-    exponent:   sum of both blocks' biased exponents
-    nan:        a block's scale is NaN
+    Latency: 5 cycles. Throughput: one group a cycle, no back-pressure. No register has a reset.
 
-    Latency: `latency` cycles. Throughput: one group a cycle.
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    stationary, streamed : decoded rows (`SliceShape.dense_signature`).
+    negative, magnitude : the sum; its top bit has the weight 2**(exponent - 248), as in `GroupSum`;
+        the sign of a zero means nothing.
+    exponent : sum of both blocks' biased exponents.
+    nan : a block's scale is NaN; the others then mean nothing.
     """
 
     #: cycles from a pair of rows to their sum

@@ -41,13 +41,23 @@ def _scale(m: Module, platform: object, shape: SliceShape, group: wiring.Compone
 
 
 class GeneralGroup(wiring.Component):
-    """One group of the general lanes, from decoded rows to FP32.
+    """One group of the general lanes, from decoded rows to FP32: ``RNE_fp32(group sum * scale_a * scale_b)``.
 
-    stationary, streamed: decoded rows (`SliceShape.general_signature`)
-    wide, nvfp4: what the formats are (`nvfp4` only with NVFP4 among the engine's formats)
-    result:      the group's scaled sum, rounded once
+    docs/numerics.md, "Dot product", from "Group sum" to the first line of "Accumulate".
 
-    Latency: `group_latency(shape)` cycles. Throughput: one group a cycle.
+    Latency: `group_latency(shape)` cycles. Throughput: one group a cycle, no back-pressure.
+
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    stationary, streamed : decoded rows (`SliceShape.general_signature`).
+    wide, nvfp4 : what the formats are, in the cycle of the rows (`nvfp4` only with NVFP4 among the
+        engine's formats).
+    result : the group's scaled sum, rounded once; NaN and infinities as docs/numerics.md,
+        "Specials".
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -70,13 +80,21 @@ class GeneralGroup(wiring.Component):
 
 
 class DenseGroup(wiring.Component):
-    """One group of E2M1 elements, from decoded rows to FP32, in step with `GeneralGroup`.
+    """One group of E2M1 elements, from decoded rows to FP32, in step with `GeneralGroup` and with the same bits.
 
-    stationary, streamed: decoded rows (`SliceShape.dense_signature`)
-    nvfp4:       the blocks' scales have significands
-    result:      the group's scaled sum, rounded once
+    Latency: `group_latency(shape)` cycles, of which the shorter sum waits some. Throughput: one
+    group a cycle, no back-pressure.
 
-    Latency: `group_latency(shape)` cycles. Throughput: one group a cycle.
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    stationary, streamed : decoded rows (`SliceShape.dense_signature`).
+    nvfp4 : the blocks' scales have significands, in the cycle of the rows (only with NVFP4 among
+        the engine's formats).
+    result : the group's scaled sum, rounded once.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -101,13 +119,22 @@ class DenseGroup(wiring.Component):
 class DotProduct(wiring.Component):
     """Group sums of all slices and rows of a beat, scaled and rounded to FP32.
 
-    stationary: a decoded row, one `SliceShape.stationary_signature` a slice
-    streamed:   a decoded beat, one `SliceShape.streamed_signature` a slice
-    wide:       the formats are BF16, FP16 or TF32
-    nvfp4:      the blocks' scales have significands (only with NVFP4 among the formats)
-    groups:     FP32 for each row and slice; rows past the first only where the beat is dense
+    Latency: `group_latency(shape)` cycles. Throughput: one beat a cycle, no back-pressure and no
+    valid: every cycle's rows are multiplied.
 
-    Latency: `group_latency(shape)` cycles. Throughput: one beat a cycle.
+    Parameters
+    ----------
+    parameters : of the engine.
+
+    Members
+    -------
+    stationary : a decoded row, one `SliceShape.stationary_signature` a slice.
+    streamed : a decoded beat, one `SliceShape.streamed_signature` a slice.
+    wide : the formats are BF16, FP16 or TF32.
+    nvfp4 : the blocks' scales have significands (only with NVFP4 among the formats).
+    groups : FP32 for each row and slice; rows past the first only where the beat is dense.
+
+    Raises ValueError as `SliceShape` does.
     """
 
     def __init__(self, *, parameters: EngineParameters):

@@ -24,27 +24,45 @@ class Engine(wiring.Component):
     """Dot-product engine: `units` stationary rows meet streamed rows, FP32 results come out.
 
     C = A B^T is computed in passes. A pass holds a block of up to `units` rows of one operand (the
-    stationary one; its next block loads meanwhile) and streams up to `depth` beats of the other past
-    it; each unit adds the group sums of its row and the beat to the accumulator of the beat's index.
-    Passes along K repeat the same accumulators; the last one emits a result beat for each beat, while
-    the next pass already runs. Any number of groups of K, in increasing order, gives the same bits on
-    every build (docs/numerics.md).
+    stationary one; its next block loads meanwhile) and streams up to `depth` beats of the other
+    past it; each unit adds the group sums of its row and the beat to the accumulator of the beat's
+    index. Passes along K repeat the same accumulators; the last one emits a result beat for each
+    beat, while the next pass already runs. Any number of groups of K, in increasing order, gives
+    the same bits on every build (docs/numerics.md).
 
-    parameters: `mtia.generations.EngineParameters`
+    Latency: `latency` cycles from a beat to its result. Throughput: one beat a cycle on all
+    streams; a block loads in one cycle a row, hidden when the pass before has as many beats (deep:
+    one more). An accumulator may be used again after `interval` cycles: shorter passes over the
+    same accumulators wait, but those with `first`, which need no old value. Back-pressure: on every
+    stream; a result beat is only issued when the queue has room for it.
 
-    passes:      what to run (`pass_layout`)
-    stationary:  rows of the stationary blocks, in the order of the passes (`stationary_layout`)
-    streamed:    beats, in the order of the passes (`streamed_layout`); `dense_rows` rows a beat if
-                 both operands are E2M1
-    results:     FP32 (`result_layout`)
+    Passes, blocks, beats and results keep their order, each to the other: the n-th pass takes the
+    n-th block and the next `beats` beats. A pass waits for its block and for its beats, and what
+    waits is never lost. A pass with `last` holds up those behind it while its results are not taken
+    and the queue for them, of `credits`, is full. `passes.ready`, and but in a deep engine
+    `stationary.ready`, follow `streamed.valid` combinationally; all else comes from registers.
+    After reset nothing is under way and accumulators hold anything: the first pass over them has
+    `first`.
 
-    Pairs that the engine does not multiply give NaN, never a truncated sum.
+    Pairs that the engine does not multiply give NaN, never a truncated sum. A pass of 0 beats is
+    taken and does nothing, its block is for the next one. Nothing checks that `address` + `beats`
+    stays within `depth`.
 
-    Latency: `latency` cycles from a beat to its result. Throughput: one beat a cycle on all streams;
-    a block loads in one cycle a row, hidden when the pass before has as many beats (deep: one
-    more). An accumulator may be used again after `interval` cycles: shorter passes over the same
-    accumulators wait.
-    Back-pressure: on every stream; a result beat is only issued when the queue has room for it.
+    Parameters
+    ----------
+    parameters : `mtia.generations.EngineParameters`, which checks itself.
+
+    Members
+    -------
+    passes : stream of what to run (`pass_layout`).
+    stationary : stream of rows of the stationary blocks, in the order of the passes
+        (`stationary_layout`). Units past a block's last row keep what they had: their results mean
+        nothing.
+    streamed : stream of beats, in the order of the passes (`streamed_layout`); `dense_rows` rows a
+        beat if both operands are E2M1.
+    results : stream of FP32 (`result_layout`), one item for each beat of a pass with `last`.
+
+    Raises ValueError as `SliceShape` does.
     """
 
     def __init__(self, *, parameters: EngineParameters):
@@ -66,7 +84,7 @@ class Engine(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from a beat to its result."""
+        """Cycles from a beat to its result: of decoding 1 (deep 2), those of `Unit`, and 1 of the queue of results."""
         return self._pipeline + 1
 
     @property
@@ -80,7 +98,11 @@ class Engine(wiring.Component):
 
     @property
     def credits(self) -> int:
-        """Result beats that may be under way or wait in the queue: enough for one a cycle."""
+        """Result beats that may be under way or wait in the queue: enough for one a cycle.
+
+        So many beats of results are computed although nobody takes them; the next waits at
+        `streamed`.
+        """
         return self._pipeline + 3 + self._engine.deep
 
     @property

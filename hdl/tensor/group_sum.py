@@ -21,19 +21,28 @@ def _latency_of_sum(shape: SliceShape) -> int:
 
 
 class GroupSum(wiring.Component):
-    """Sum of the products of one group of the general lanes (docs/numerics.md, "Group sum").
+    """Sum of the products of one group of the general lanes (docs/numerics.md, "Group sum" and "Wide groups").
 
-    Narrow formats are summed exactly. Wide formats are aligned to the largest product exponent in
-    a window of W bits, what lies below it is dropped, and the rest is summed exactly.
+    Narrow formats are summed exactly. Wide formats are aligned to the largest product exponent in a
+    window of W bits, what lies below it is dropped, and the rest is summed exactly.
 
-    stationary, streamed: decoded rows
-    wide:       the formats are wide (BF16, FP16, TF32)
-    negative, magnitude: the sum; its top bit has the weight 2**(exponent - 248); the sign of a zero means nothing
-    exponent:   biased exponents of both blocks; of wide formats those of their largest numbers, less the distance
-                of the largest product
-    nan, pos_inf, neg_inf: specials (`nan` also where both infinities meet)
+    Latency: `latency` cycles. Throughput: one group a cycle, no back-pressure. No register has a
+    reset.
 
-    Latency: `latency` cycles. Throughput: one group a cycle.
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    stationary, streamed : decoded rows (`SliceShape.general_signature`).
+    wide : the formats are wide (BF16, FP16, TF32); comes with the rows.
+    negative, magnitude : the sum; its top bit has the weight 2**(exponent - 248); the sign of a
+        zero means nothing.
+    exponent : biased exponents of both blocks; of wide formats those of their largest numbers, less
+        the distance of the largest product.
+    nan, pos_inf, neg_inf : specials (`nan` also where both infinities meet); with `nan` the others
+        mean nothing.
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -59,7 +68,11 @@ class GroupSum(wiring.Component):
 
     @staticmethod
     def latency_of(shape: SliceShape) -> int:
-        """`latency` for a shape; the search for the largest exponent costs a cycle."""
+        """`latency` for a shape; the search for the largest exponent costs a cycle.
+
+        1 for the products, 1 where there are wide formats, and 5 for placing and adding on carry
+        cells (`SliceShape.placed`), otherwise 1 + `SignedSum.latency_of(...)`.
+        """
         window = 1 if shape.wide else 0
         return Products.latency + window + _latency_of_sum(shape)
 

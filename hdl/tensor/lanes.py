@@ -75,10 +75,14 @@ class _Lanes:
 
 
 class SelectedLanes(_Lanes):
-    """`DecodedElement` of each lane: parts of codes are selected, then decoded once."""
+    """`DecodedElement` of each lane: parts of codes are selected, then decoded once.
+
+    The way that leaves the cells to synthesis (`EngineParameters.cells` "generic"). Distances are
+    from `top_exponent`.
+    """
 
     def decode(self) -> Sequence[DecodedElement]:
-        """One number a lane."""
+        """One number a lane, in the order of the lanes; zero in lanes that the format does not use. Call it once."""
         m, selected = self._m, self._late(self._select(), "selected")
         rules = ElementRules(m, self._choices(0), selected, name="rules")
         return [
@@ -103,7 +107,10 @@ class GatedLanes(_Lanes):
     """
 
     def decode(self, chains: Chains) -> Sequence[GatedElement]:
-        """One number a lane."""
+        """One number a lane, in the order of the lanes; zero in lanes that the format does not use. Call it once.
+
+        chains : carry cells of the module, for the magnitudes of integers.
+        """
         m, gates = self._m, Gates(self._m, self._late(self._select(), "selected"), name="gates")
         return [
             GatedElement(

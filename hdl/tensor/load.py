@@ -14,11 +14,17 @@ from .shape import LANES, SliceShape, assign, buffer
 class DecodeRow(wiring.Component):
     """A slice of a stationary row, decoded for the general lanes and, if there are dense rows, as E2M1.
 
-    format, codes, scale: the slice as it arrives
-    row:                  decoded (`SliceShape.stationary_signature`)
-    nan:                  what makes the row of the general lanes NaN (`DecodeGeneral`)
+    Latency: 0 (combinational), deep 1. Throughput: one row a cycle. No register has a reset.
 
-    Latency: 0 (combinational), deep 1. Throughput: one row a cycle.
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    format, codes, scale : the slice as it arrives (`stationary_layout`).
+    row : decoded (`SliceShape.stationary_signature`).
+    nan : what makes the row of the general lanes NaN (`DecodeGeneral`).
     """
 
     def __init__(self, *, shape: SliceShape):
@@ -54,20 +60,31 @@ class DecodeRow(wiring.Component):
 class Loader(wiring.Component):
     """Decodes stationary rows and fills the units' waiting rows with them, one after the other.
 
-    rows:    the stream of rows, `last` with the one that completes a block; a block has 1 to `units` rows
-    swap:    the waiting block is taken over in this cycle
-    row:     the decoded row, a register, one `SliceShape.stationary_signature` a slice
-    load:    one bit a unit: take `row` into waiting
-    loaded:  the waiting block is complete (deep: will be in `lead_of(...)` cycles)
-    format:  its format
-
     The first row of the next block is loaded in the very cycle in which a block is taken over, so
-    blocks of `units` rows follow each other every `units` cycles. In a deep engine a row is accepted
-    only into a block that is not complete: a block takes a cycle more, and no register of a row waits
-    for anything.
+    blocks of `units` rows follow each other every `units` cycles. In a deep engine a row is
+    accepted only into a block that is not complete: a block takes a cycle more, and no register of
+    a row waits for anything.
 
-    Latency: `load` comes a cycle after a row (deep two), `loaded` another later (deep, a cycle after
-    the row). Throughput: one row a cycle.
+    A block is complete with the row that has `last`, and with its `units`-th row whether it has
+    `last` or not. Row n of a block goes to unit n. One block is decoded ahead, no more: rows wait
+    at the stream while it is complete.
+
+    Latency: `load` comes a cycle after a row (deep two), `loaded` another later (deep, a cycle
+    after the row). Throughput: one row a cycle. After reset no block is there.
+
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    rows : the stream of rows, `last` with the one that completes a block; a block has 1 to `units`
+        rows of one format.
+    swap : the waiting block is taken over in this cycle; only while `loaded`.
+    row : the decoded row, a register, one `SliceShape.stationary_signature` a slice.
+    load : one bit a unit: take `row` into waiting.
+    loaded : the waiting block is complete (deep: will be in `lead_of(...)` cycles).
+    format : its format, that of its last row.
     """
 
     def __init__(self, *, shape: SliceShape):

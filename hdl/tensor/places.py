@@ -15,9 +15,17 @@ _TOGETHER = 16
 
 
 def places(element: Element, index: int, *, row: int = 0) -> list[int]:
-    """The bits of an element of a group, its lowest bit first.
+    """The bits of an element of a group, its lowest bit first, within the bits of a slice.
 
-    row: of a beat of several rows of E2M1
+    Both operands have them there; the layout of a slice is what `stationary_layout` and
+    `streamed_layout` call `codes`.
+
+    Parameters
+    ----------
+    element : a row of `mtia.formats.ELEMENTS`.
+    index : of the element in its group, 0 to 31, or 15 for wide elements.
+    row : of a beat of several rows of E2M1; 0 otherwise. Rows 0 and 1 share the bytes, further rows
+        lie above them.
     """
     if element.name == "E2M1" and row < 2:
         return [8 * index + bit for bit in ((0, 1, 6, 7) if row else (2, 3, 4, 5))]

@@ -13,16 +13,24 @@ class Products(wiring.Component):
     """Multiplies the significands of all lanes and adds their exponents.
 
     Lanes 0, 2, 4, ... are the even lanes: they are as wide as the engine's widest element and take
-    its wide formats; the odd lanes take elements of up to 8 bits.
+    its wide formats; the odd lanes take elements of up to 8 bits. Products are exact, twice as wide
+    as the significands.
 
-    stationary, streamed: decoded rows (`SliceShape.general_signature`)
-    even, odd:    products, the top bit of the largest product at the top
-    even_exponent, odd_exponent: sums of both distances (`hdl.formats.element.DecodedElement`)
-    sign, zero:   one bit a lane
-    nan, pos_inf, neg_inf: the group's value if it is decided by elements that are not numbers;
-                  `nan` covers infinity times zero, not yet the meeting of both infinities
+    Latency: 1 cycle. Throughput: one group a cycle, no back-pressure. No register has a reset.
 
-    Latency: 1 cycle. Throughput: one group a cycle.
+    Parameters
+    ----------
+    shape : of the engine.
+
+    Members
+    -------
+    stationary, streamed : decoded rows (`SliceShape.general_signature`).
+    even, odd : products, the top bit of the largest product at the top.
+    even_exponent, odd_exponent : sums of both distances (`hdl.formats.element.DecodedElement`).
+    sign, zero : one bit a lane: the product is negative, is zero.
+    nan, pos_inf, neg_inf : the group's value if it is decided by elements that are not numbers;
+        `nan` covers infinity times zero and the NaN of either row, not yet the meeting of both
+        infinities.
     """
 
     def __init__(self, *, shape: SliceShape):

@@ -15,22 +15,31 @@ from .quantize_shape import RANDOM_BITS, QuantizerShape
 
 
 class ElementConverter(wiring.Component):
-    """Rounds ``value / scale`` to an element and saturates it.
+    """Rounds ``value / scale`` to an element and saturates it (docs/numerics.md, "Elements").
 
-    shape: what the quantiser is built for
-    early: cycles that `value` and `random` come before the block's `control`, more than those that
-           normalizing FP32's subnormals takes
+    The body of a code is ``exponent field : mantissa`` read as one number, of which the subnormals
+    are the start: a carry out of the mantissa moves the exponent by itself. The hidden bit of a
+    normal element stays in the sum, so its exponent field enters one lower. An integer is all
+    subnormals.
 
-    value:   FP32, subnormals included; Inf and NaN only where `control` is void
-    random:  rounds up where it carries out of the fraction, if `control` asks for that
-    control: settings of the block (`QuantizerShape.control_layout`)
-    code:    right-aligned, upper bits zero
+    Latency: `early` + `QuantizerShape.element_latency` cycles from `value`. Throughput: one value a
+    cycle, no back-pressure. No register has a reset.
 
-    The body of a code is ``exponent field : mantissa`` read as one number, of which the subnormals are
-    the start: a carry out of the mantissa moves the exponent by itself. The hidden bit of a normal
-    element stays in the sum, so its exponent field enters one lower. An integer is all subnormals.
+    Parameters
+    ----------
+    shape : what the quantiser is built for.
+    early : cycles that `value` and `random` come before the block's `control`, more than those that
+        normalizing FP32's subnormals takes.
 
-    Latency: `early` + `QuantizerShape.element_latency` cycles. Throughput: one value a cycle. No register has a reset.
+    Members
+    -------
+    value : FP32, subnormals included; Inf and NaN only where `control` is void.
+    random : rounds up where it carries out of the fraction, if `control` asks for that (only if
+        `shape.stochastic`).
+    control : settings of the block (`QuantizerShape.control_layout`).
+    code : right-aligned, upper bits zero.
+
+    Raises TypeError or ValueError for an `early` that is no integer or too small.
     """
 
     def __init__(self, *, shape: QuantizerShape, early: int):

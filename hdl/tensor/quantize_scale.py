@@ -24,17 +24,28 @@ _MANTISSA = 23
 
 
 class BlockScale(wiring.Component):
-    """Scale code of a block and the settings of its lanes.
+    """Scale code of a block and the settings of its lanes (docs/numerics.md, "Scale rules").
 
-    The maximum is taken over the leading bits that the rules look at and one bit that stands for all
-    lower ones; leaving those out keeps the order, so the result is exact.
+    The maximum is taken over the leading bits that the rules look at and one bit that stands for
+    all lower ones; leaving those out keeps the order, so the result is exact. No logarithm and no
+    division: a rule is a threshold on the fraction of the maximum, above which its exponent is one
+    more.
 
-    values, format, scale_rule, rounding: fields of the block (`QuantizerShape.input_layout`)
-    code:    E8M0 code; 255 where a value is Inf or NaN, or the format or the rule is not built
-    control: settings of the lanes (`QuantizerShape.control_layout`)
+    Latency: `QuantizerShape.scale_latency` cycles (2; deep, for 32 lanes, 6). Throughput: one block
+    a cycle, no back-pressure. No register has a reset.
 
-    Latency: `QuantizerShape.scale_latency` cycles (2; deep, for 32 lanes, 6). Throughput: one block a
-    cycle. No register has a reset.
+    Parameters
+    ----------
+    shape : what the quantiser is built for.
+
+    Members
+    -------
+    values, format, scale_rule, rounding : fields of the block (`QuantizerShape.input_layout`), all
+        in one cycle; `rounding` only if `shape.stochastic`.
+    code : E8M0 code, 0 to 254; 255 where a value is Inf or NaN, or the format or the rule is not
+        built.
+    control : settings of the lanes (`QuantizerShape.control_layout`), in the cycle of `code`; void
+        where that is 255.
     """
 
     def __init__(self, *, shape: QuantizerShape):

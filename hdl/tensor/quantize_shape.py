@@ -44,13 +44,17 @@ SCALE_RULES: tuple[str, ...] = tuple(rule.name.lower() for rule in ScaleRule)
 class QuantizerShape:
     """Abilities of a quantiser, checked, and the figures of its data path.
 
-    formats:     names of MX formats (`mtia.formats`), all of `lanes` elements a block
-    scale_rules: names out of `SCALE_RULES`
-    stochastic:  whether elements can be rounded stochastically, and not only to nearest even
-    deep:        registers in the middle of the steps too, for the clock rates of FPGAs
-    lanes:       elements of a block
+    Parameters
+    ----------
+    formats : names of MX formats (`mtia.formats`), all of `lanes` elements a block.
+    scale_rules : names out of `SCALE_RULES`.
+    stochastic : whether elements can be rounded stochastically, and not only to nearest even.
+    deep : registers in the middle of the steps too, for the clock rates of FPGAs.
+    lanes : elements of a block, at least 2.
 
-    TypeError or ValueError for anything else.
+    Raises TypeError for a parameter of the wrong kind; ValueError for names that are unknown,
+    repeated or none at all, a format without E8M0 scales, and `lanes` that are not the block of
+    every format.
     """
 
     formats: tuple[str, ...]

@@ -12,27 +12,37 @@ from .shape import SliceShape
 class Sequencer(wiring.Component):
     """Runs passes: pairs each with a complete stationary block and issues its beats.
 
-    A beat is issued when its block is there, no earlier beat still computes its accumulator, and, in
-    the last pass over an accumulator, there is room for its result. So nothing in the pipeline ever
-    has to stop.
+    A beat is issued when its block is there, no earlier beat still computes its accumulator, and,
+    in the last pass over an accumulator, there is room for its result. So nothing in the pipeline
+    ever has to stop. A pass with `first` does not wait for its accumulators: it reads none.
 
-    interval: least cycles between two uses of an accumulator
-    credits:  results that fit behind the pipeline
+    Latency: a pass is taken in one cycle and its first beat may be issued in the next; passes
+    follow each other without a gap. Throughput: one beat a cycle. `issue`, `swap` and
+    `passes.ready` follow `valid` combinationally, `ready` does not. After reset no pass is under
+    way and all credits are free. A pass of 0 beats is taken and issues nothing, not even `swap`.
 
-    passes:   the passes, in order
-    valid:    a beat is offered
-    issue:    the offered beat enters the pipeline in this cycle
-    ready:    a beat would be issued if it were offered
-    loaded:   a stationary block is complete
-    starts:   the beat is the first of its pass
-    swap:     it is issued, so the pass takes over the block
-    release:  a result left
-    current:  the pass of the beat
-    address:  its accumulator
-    ends:     it is the last beat of its pass
+    Parameters
+    ----------
+    shape : of the engine.
+    interval : least cycles between two uses of an accumulator, at least 1.
+    credits : results that fit behind the pipeline, at least 1.
 
-    Latency: a pass is taken in one cycle and its first beat may be issued in the next; passes follow
-    each other without a gap. Throughput: one beat a cycle.
+    Members
+    -------
+    passes : stream of the passes (`pass_layout`), run in order; one is taken when none is under
+        way, or while the last beat of that before is issued.
+    valid : a beat is offered.
+    issue : the offered beat enters the pipeline in this cycle.
+    ready : a beat would be issued if it were offered.
+    loaded : a stationary block is complete; asked only for the first beat of a pass.
+    starts : the beat is the first of its pass.
+    swap : it is issued, so the pass takes over the block.
+    release : a result left; never more of them than beats of passes with `last` were issued.
+    current : the pass of the beat. Its `beats` and `address` are those that it began with.
+    address : accumulator of the beat.
+    ends : the beat is the last of its pass.
+
+    Raises ValueError for an `interval` or `credits` below 1.
     """
 
     def __init__(self, *, shape: SliceShape, interval: int, credits: int):

@@ -27,16 +27,29 @@ EXPONENT = 10
 class SliceShape:
     """What one slice (32 lanes) of an engine must carry.
 
-    formats:       the engine's `mtia.formats.Format` rows
-    narrow, wide:  elements of up to 8 bits, and of more
-    even_bits, odd_bits:           significand bits of even and odd lanes
-    even_exponent, odd_exponent:   exponent bits of even and odd lanes
-    width:         bits of the path, in which every product of a narrow pair that the engine supports lies exactly
-    near, far:     `width` cut in two, so that no adder of the trees is longer than 41 bits
-    placed:        whether products are placed and added on carry cells (`carry_sum.PlacedSum`)
-    odd_shift:     bits of the distance by which the significands of odd lanes are shifted when they are decoded:
-                   without integers, they leave room for it
-    rows:          streamed rows of a beat (1 when no pair is 4 bits wide)
+    Everything in `hdl.tensor` has its widths from here, and these follow from the formats alone: a
+    new row in `mtia.formats` changes no code of the engine.
+
+    Parameters
+    ----------
+    parameters : of the engine.
+
+    Attributes
+    ----------
+    formats : the engine's `mtia.formats.Format` rows.
+    narrow, wide : elements of up to 8 bits, and of more.
+    even_bits, odd_bits : significand bits of even and odd lanes.
+    even_exponent, odd_exponent : exponent bits of even and odd lanes.
+    width : bits of the path, in which every product of a narrow pair that the engine supports lies
+        exactly.
+    near, far : `width` cut in two, so that no adder of the trees is longer than 41 bits.
+    placed : whether products are placed and added on carry cells (`carry_sum.PlacedSum`).
+    odd_shift : bits of the distance by which the significands of odd lanes are shifted when they
+        are decoded: without integers, they leave room for it.
+    rows : streamed rows of a beat (1 when no pair is 4 bits wide).
+    has_nvfp4, has_inf : whether a scale can have a significand, an element be infinite.
+
+    Raises ValueError if there is no pair of formats that the engine multiplies.
     """
 
     def __init__(self, parameters: EngineParameters):

@@ -9,18 +9,28 @@ from .shape import GROWTH, LANES
 
 
 class SignedSum(wiring.Component):
-    """Adds 32 terms given as magnitudes, inverted where negative, and their signs.
+    """Adds 32 terms given as magnitudes, inverted where negative, and their signs. Exact.
 
     An inverted magnitude u of `near + far` bits stands for u + 1 - 2**(near + far), so the sum is
     that of the u, plus the number of negative terms, minus that number times the weight above the
     top bit. Two trees of plain unsigned adders carry it, each no longer than its part and 5 bits.
 
-    near, far:  bits of the upper and the lower part (far may be 0)
-    deep:       a register behind the trees too (`EngineParameters.deep`)
-    terms_near, terms_far, sign: the terms
-    negative, magnitude: the sum; zero is not negative
+    Latency: `latency` cycles (4, or 5 with a lower part; deep one more). Throughput: one sum a
+    cycle, no back-pressure. No register has a reset.
 
-    Latency: `latency` cycles (4, or 5 with a lower part; deep one more). Throughput: one sum a cycle.
+    Parameters
+    ----------
+    near : bits of the upper part, at least 1.
+    far : bits of the lower part, 0 for none.
+    deep : a register behind the trees too (`EngineParameters.deep`).
+
+    Members
+    -------
+    terms_near, terms_far : the parts of each term (`terms_far` only if `far` is not 0).
+    sign : one bit a term, 1 where it is negative and so inverted.
+    negative, magnitude : the sum, in units of the lowest bit of a term; zero is not negative.
+
+    Raises ValueError for a `near` or `far` out of range.
     """
 
     def __init__(self, *, near: int, far: int, deep: bool = False):

@@ -29,18 +29,29 @@ _OFFSET = -121
 class ToFloat32(wiring.Component):
     """Normalizes, scales and rounds a group sum (docs/numerics.md, "Scale" and "Accumulate").
 
-    width:       bits of the magnitude
-    deep:        registers between the steps of the normalization too (`EngineParameters.deep`)
-    cells:       as `EngineParameters.cells`
-    significand: whether block scales may have significands (NVFP4); these multiply the upper 13
-                 bits, where alone a sum of E2M1 products has any
+    The sum times both scales is exact until the one rounding at the end.
 
-    negative, magnitude, exponent, nan, pos_inf, neg_inf: as `GroupSum` gives them
-    scaled:      multiply by `scale`, the product of both significands in 1/64
-    result:      FP32, rounded to nearest even, subnormals kept, overflow to infinity; NaN is
-                 0x7FC00000
+    Latency: `latency` cycles (3, deep 7; with significands one more). Throughput: one sum a cycle,
+    no back-pressure. No register has a reset.
 
-    Latency: `latency` cycles (3, deep 7; with significands one more). Throughput: one sum a cycle.
+    Parameters
+    ----------
+    width : bits of the magnitude, at least 13.
+    significand : whether block scales may have significands (NVFP4); these multiply the upper 13
+        bits, where alone a sum of E2M1 products has any.
+    deep : registers between the steps of the normalization too (`EngineParameters.deep`).
+    cells : as `EngineParameters.cells`.
+
+    Members
+    -------
+    negative, magnitude, exponent, nan, pos_inf, neg_inf : as `GroupSum` gives them.
+    scaled : multiply by `scale`, the product of both significands in 1/64; both come with the sum
+        (only if `significand`).
+    scale : that product.
+    result : FP32, rounded to nearest even, subnormals kept, overflow to infinity; zero is +0; NaN
+        is 0x7FC00000.
+
+    Raises ValueError for a `width` below 13.
     """
 
     def __init__(self, *, width: int, significand: bool, deep: bool = False, cells: str = "generic"):

@@ -21,15 +21,27 @@ class Unit(wiring.Component):
 
     The stationary row is double-buffered: `load` fills the row in waiting, `swap` makes it current.
 
-    load, row:     write the row in waiting
-    swap:          the row in waiting becomes current in the next cycle
-    streamed:      a decoded beat
-    wide, nvfp4:   what the beat's formats are
-    address, first, enable: accumulator of the beat, whether it starts from +0, whether there is a beat
-    results:       new values of the accumulators, one for each row of the beat, `latency` cycles later
+    Latency: `latency` cycles; a deep unit has a register at the inputs that come with a beat.
+    Throughput: one beat a cycle, no back-pressure; the same address again after
+    `AccumulatorBank.interval_of(...)` cycles at the earliest. After reset the rows and accumulators
+    hold anything, and no beat is under way.
 
-    Latency: `latency` cycles; a deep unit has a register at the inputs that come with a beat. Throughput: one beat a
-    cycle; the same address again after `AccumulatorBank.interval_of(...)` cycles at the earliest.
+    Parameters
+    ----------
+    parameters : of the engine.
+
+    Members
+    -------
+    load, row : write the row in waiting. With `swap` in the same cycle the row that waited before
+        becomes current; a deep unit must have no `load` in that cycle.
+    swap : beats from the next cycle on meet the row that waits.
+    streamed : a decoded beat, one `SliceShape.streamed_signature` a slice.
+    wide, nvfp4 : what the beat's formats are (`nvfp4` only with NVFP4 among the formats).
+    address, first, enable : accumulator of the beat, whether it starts from +0, whether there is a
+        beat.
+    results : new values of the accumulators, one for each row of the beat, `latency` cycles later.
+
+    Raises ValueError as `SliceShape` does.
     """
 
     def __init__(self, *, parameters: EngineParameters):
@@ -61,7 +73,9 @@ class Unit(wiring.Component):
 
     @staticmethod
     def latency_of(shape: SliceShape) -> int:
-        """`latency` for a shape."""
+        """`latency` for a shape: the dot product and an addition for each slice, the read of the
+        accumulator being done meanwhile.
+        """
         parameters = shape.parameters
         bank = AccumulatorBank.latency_of(groups=parameters.slices, deep=parameters.deep)
         return parameters.deep + group_latency(shape) - AccumulatorBank.read_latency_of(deep=parameters.deep) + bank
