@@ -124,7 +124,7 @@ def test_passes_what_it_waited_for(closes):
             await bench.tick("take")
             await bench.tick("passes", *(["closes"] if closes else []), block=ThreadState.EVENT)
             await bench.tick(other=True, wake=1)
-            assert not bench.get("ready") and not bench.get("ended")
+            assert [bench.get(name) for name in ("ready", "ended")] == [0, 0]
             await bench.tick("wake")
             assert [bench.get(name) for name in ("ready", "synced", "ended")] == [not closes, 0, closes]
             if not closes:
