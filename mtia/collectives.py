@@ -76,7 +76,7 @@ class Algorithm(enum.StrEnum):
 
 
 #: pieces in flight in a reduction unit of the switch: a contribution waits for the result of the piece so many before
-WINDOW = 4
+WINDOW = 6
 
 
 def in_switch(window: int = WINDOW) -> Program:

@@ -81,8 +81,8 @@ def of(generation: str | generations.Generation, size: str = "full") -> SwitchPa
     """The switch of a generation's domain.
 
     Where the domain is switched (`Network.switched`) it multicasts, two at once, and reduces; the 300's is plain.
-    A unit holds 8 pieces of `MTU["sim"]` bytes: two communicators that are 4 ahead (`mtia.collectives.WINDOW`) never
-    find it full. `size`: `full`, with room for a longest packet in every queue, or `sim`, with short packets.
+    A unit holds 6 pieces of the longest packet: a communicator, which is 6 ahead (`mtia.collectives.WINDOW`), never
+    finds it full. `size`: `full`, with room for a longest packet in every queue, or `sim`, with short packets.
 
     ValueError for an unknown generation or size.
     """
@@ -91,6 +91,6 @@ def of(generation: str | generations.Generation, size: str = "full") -> SwitchPa
     network = generations.get(generation).structure.network
     mtu = MTU[size]
     whole = SwitchParameters(
-        ports=network.domain, queue_flits=128 if size == "full" else 64, buses=2, pieces=4, slot_bytes=mtu
+        ports=network.domain, queue_flits=128 if size == "full" else 64, buses=2, pieces=6, slot_bytes=mtu
     )
     return whole if network.switched else replace(whole, buses=0, pieces=0)

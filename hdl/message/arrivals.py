@@ -16,17 +16,16 @@ from .visit import Wait
 _Kept = data.StructLayout({"event": 16, "sequence": 16, "mask": MAX_RANKS, "port": 8})
 
 
-class _State(enum.Enum, shape=2):
+class _State(enum.Enum, shape=1):
     IDLE = 0
-    ASK = 1
-    ANSWER = 2
+    ANSWER = 1
 
 
 class Arrivals(wiring.Component):
     """Keeps what threads wait for, and asks for it once when they begin to wait and once more each time when
     something of it arrived: nothing is asked in vain again and again.
 
-    One question at a time, threads in turn; 2 cycles from an arrival to the question, and the answer wakes the thread
+    One question at a time, threads in turn; 1 cycle from an arrival to the question, and the answer wakes the thread
     in its cycle.
 
     Parameters
@@ -37,7 +36,7 @@ class Arrivals(wiring.Component):
     -------
     wait : what a thread waits for from the next cycle on.
     waits_event, waits_token : a bit a thread: it does wait.
-    arrived, arrived_event : a bit of that event is set; ready_arrived : a READY came.
+    arrived, arrived_event : a query of the next cycle sees another bit of that event; ready_arrived : a READY came.
     query, answer, ready_query, ready_answer : streams to and from the receiver; each question takes its READY.
     wake : the thread's answer was yes. asked : the thread asked for.
     """
@@ -72,17 +71,23 @@ class Arrivals(wiring.Component):
         m.submodules.turn = turn = RoundRobin(inputs=self.threads)
         write, look = kept.write_port(), kept.read_port(domain="comb")
         state, thread, is_token = Signal(_State), Signal(THREAD_BITS), Signal()
+        picked, picks_token, begins, asks = Signal(THREAD_BITS), Signal(), Signal(), Signal()
+        unasked = Signal(self.threads)  # whose question is not taken yet
+        m.d.sync += unasked.eq(Mux(begins & ~asks, turn.picked, 0))
         query, tokens, is_yes = self.query.payload, self.ready_query.payload, Signal()
         m.d.comb += [
-            *(write.en.eq(self.wait.valid), write.addr.eq(self.wait.thread), look.addr.eq(thread)),
+            *(write.en.eq(self.wait.valid), write.addr.eq(self.wait.thread), look.addr.eq(picked)),
             *(write.data[name].eq(self.wait[name]) for name in _Kept.members),
-            turn.requests.eq(self._dirty(m, Mux(state == _State.IDLE, turn.picked, 0))),
-            turn.taken.eq(state == _State.IDLE),
+            turn.requests.eq(Mux(unasked.any(), unasked, self._dirty(m, Mux(asks, turn.picked, 0)))),
+            *(turn.taken.eq(asks), picked.eq(index_of(m, turn.picked, name="picked"))),
+            picks_token.eq((turn.picked & self.waits_token).any()),
+            begins.eq((state == _State.IDLE) & turn.picked.any()),
+            asks.eq(begins & Mux(picks_token, self.ready_query.ready, self.query.ready)),
             *(query[name].eq(look.data[name]) for name in ("event", "sequence", "mask")),
             *(tokens.communicator.eq(Event(look.data.event).communicator), tokens.port.eq(look.data.port)),
-            *(tokens.take.eq(1), self.asked.valid.eq(state != _State.IDLE), self.asked.thread.eq(thread)),
-            self.query.valid.eq((state == _State.ASK) & ~is_token),
-            self.ready_query.valid.eq((state == _State.ASK) & is_token),
+            *(tokens.take.eq(1), self.asked.valid.eq((state != _State.IDLE) | begins)),
+            self.asked.thread.eq(Mux(begins, picked, thread)),
+            *(self.query.valid.eq(begins & ~picks_token), self.ready_query.valid.eq(begins & picks_token)),
             self.answer.ready.eq((state == _State.ANSWER) & ~is_token),
             self.ready_answer.ready.eq((state == _State.ANSWER) & is_token),
             is_yes.eq(Mux(is_token, self.ready_answer.payload.available, self.answer.payload.complete)),
@@ -90,13 +95,8 @@ class Arrivals(wiring.Component):
         ]
         with m.Switch(state):
             with m.Case(_State.IDLE):
-                with m.If(turn.picked.any()):
-                    index = index_of(m, turn.picked, name="picked")
-                    m.d.sync += [thread.eq(index), is_token.eq((turn.picked & self.waits_token).any())]
-                    m.d.sync += state.eq(_State.ASK)
-            with m.Case(_State.ASK):
-                with m.If(Mux(is_token, self.ready_query.ready, self.query.ready)):
-                    m.d.sync += state.eq(_State.ANSWER)
+                with m.If(asks):
+                    m.d.sync += [thread.eq(picked), is_token.eq(picks_token), state.eq(_State.ANSWER)]
             with m.Default():
                 with m.If(Mux(is_token, self.ready_answer.valid, self.answer.valid)):
                     m.d.comb += self.wake.valid.eq(is_yes)

@@ -34,8 +34,8 @@ class CommandTable(wiring.Component):
     """`slots` command slots: their states, their descriptors, their completions.
 
     Commands of one communicator start in the order in which they are admitted, one when the one before has left; all
-    others side by side. What changes a slot is seen in the next cycle. A completion leaves a cycle after its command
-    has finished, one a cycle, slots in turn.
+    others side by side. What changes a slot is seen in the next cycle. A completion leaves in the cycle in which its
+    command has finished, one a cycle, slots in turn.
 
     Parameters
     ----------
@@ -172,28 +172,22 @@ class CommandTable(wiring.Component):
         index = index_of(m, turn.picked, name="finished")
         status = read(m, turn.picked, [slot.status for slot in slots], name="picked_status")
         detail = read(m, turn.picked, [slot.detail for slot in slots], name="picked_detail")
-        report, valid, moves = Signal(Report, reset_less=True), Signal(), Signal()
+        report, moves = self.report.payload, Signal()
         descriptor = self.admit.command.descriptor
         m.d.comb += [
             write.en.eq(self.admit.valid),
             write.addr.eq(self.admit.slot),
             *(write.data[name].eq(descriptor[name]) for name in ("command", "bytes")),
             *(write.data[name].eq(self.admit[name]) for name in ("partition", "born")),
-            moves.eq(~valid | self.report.ready),
+            moves.eq(self.report.ready),
             turn.requests.eq(Cat(slot.finished for slot in slots)),
             turn.taken.eq(moves),
             *(slot.reported.eq(moves & turn.picked[number]) for number, slot in enumerate(slots)),
             look.addr.eq(index),
-            self.report.valid.eq(valid),
-            Value.cast(self.report.payload).eq(Value.cast(report)),
+            self.report.valid.eq(turn.picked.any()),
+            *(report[name].eq(look.data[name]) for name in ("command", "partition", "bytes", "born")),
+            *(report.status.eq(status), report.detail.eq(detail)),
         ]
-        with m.If(moves):
-            m.d.sync += valid.eq(turn.picked.any())
-        with m.If(moves & turn.picked.any()):
-            m.d.sync += [
-                *(report[name].eq(look.data[name]) for name in ("command", "partition", "bytes", "born")),
-                *(report.status.eq(status), report.detail.eq(detail)),
-            ]
 
 
 def _count(m: Module, bits: Signal) -> Value:

@@ -50,7 +50,7 @@ class EventTable(wiring.Component):
     i : stream of {event, sequence, slot}.
     query : stream of {event, sequence, mask}; answer: stream of {complete}, one for each query in order.
     forget : stream of {communicator}.
-    arrived, arrived_event : in the first cycle in which a query may see it: a bit of that event was set.
+    arrived, arrived_event : in the cycle before the first in which a query may see it: a bit of that event is set.
     """
 
     def __init__(self, *, communicators: int = 16):
@@ -93,8 +93,8 @@ class EventTable(wiring.Component):
             age.eq(operation.sequence - stored.sequence),
             write.en.eq(clearing.active | (active & (~operation.sweep | ((age >= 2) & ~age[-1])))),
             write.addr.eq(Mux(clearing.active, clearing.index, operation.event)),
-            self.arrived.eq(active & ~operation.sweep),
-            self.arrived_event.eq(operation.event),
+            self.arrived.eq(begins & ~turns.o.payload.sweep),
+            self.arrived_event.eq(turns.o.payload.event),
         ]
         m.d.sync += active.eq(begins)
         with m.If(begins):

@@ -36,7 +36,9 @@ class Fetch(wiring.Component):
 
     Members
     -------
-    pick, take : of the thread table. block : to it. wait : to where arrivals are asked for; taken unless `hold`.
+    pick, take : of the thread table. block : to it; `passes`: what it waits for is all that is left of its entry, so
+        that it goes on at `next_place` then, or ends if it `closes`. wait : to where arrivals are asked for. With an
+        EVENT to wait for a thread does not leave while `hold`.
     slot, communicator_index, entry_index, look : what to read; command, communicator, entry : a cycle later.
     idle, last_idle : a bit a thread. settled, failed : a bit a command slot.
     visit : stream of `Visit`.
@@ -51,6 +53,8 @@ class Fetch(wiring.Component):
                 "pick": In(data.StructLayout(pick)),
                 "take": Out(1),
                 "block": Out(Leave),
+                **{name: Out(1) for name in ("passes", "closes")},
+                "next_place": Out(Place),
                 "wait": Out(Wait),
                 "hold": In(1),
                 "slot": Out(SLOT_BITS),
@@ -263,3 +267,19 @@ class Fetch(wiring.Component):
         m.d.comb += blocked.eq(waits & ~synced & (place.step == 0) & runs)
         with m.If(bit_of(self.failed, place.slot)):
             m.d.comb += [blocked.eq(1), to.eq(ThreadState.END)]
+        self._pass(m, place)
+
+    def _pass(self, m: Module, place: data.View) -> None:
+        """An entry that does nothing but wait for arrivals need not be fetched again when they are there."""
+        entry, visit, following = self.entry, self.visit.payload, self.next_place
+        repeats = Signal()
+        m.d.comb += [
+            repeats.eq(entry.closes & ~visit.is_last_piece),
+            self.passes.eq((entry.op == WorkOp.NOOP) & (self.block.to == ThreadState.EVENT)),
+            *(self.closes.eq(entry.ends & ~repeats), following.eq(place), following.entry.eq(place.entry + 1)),
+        ]
+        with m.If(repeats):
+            m.d.comb += [
+                *(following.entry.eq(place.begin), following.piece.eq(place.piece + 1)),
+                following.offset.eq(place.offset + self.command.descriptor.piece),
+            ]

@@ -48,8 +48,8 @@ class Receiver(wiring.Component):
     RESPONSE is always taken in the end: it waits for the memory and for `acknowledged`, never for REQUEST or for room
     to answer. REQUEST waits besides for `reply`.
 
-    Latency: 2 cycles from a flit to its write; 4 from the last flit to `arrived` and to `reply`, if the memory takes
-    the write at once. Throughput: a flit a cycle, of both channels together.
+    Latency: 2 cycles from a flit to its write; 3 from the last flit to `arrived`, 4 to `reply`, if the memory takes the
+    write at once. Throughput: a flit a cycle, of both channels together.
 
     Parameters
     ----------

@@ -194,6 +194,7 @@ class Sequencer(wiring.Component):
         """From threads to their entries."""
         m.d.comb += [
             *(fetch.pick.eq(threads.pick), threads.take.eq(fetch.take), threads.block.eq(fetch.block)),
+            *(getattr(threads, name).eq(getattr(fetch, name)) for name in ("passes", "closes", "next_place")),
             *(commands.fetch_slot.eq(fetch.slot), commands.fetch_enable.eq(fetch.look)),
             *(tables.entry_index.eq(fetch.entry_index), tables.entry_enable.eq(fetch.look)),
             tables.fetch_communicator_index.eq(fetch.communicator_index),
@@ -224,7 +225,7 @@ class Sequencer(wiring.Component):
             *(commands.begin.eq(issue.acknowledge), commands.messages.eq(issue.messages)),
             operands.i.eq(issue.step),
             arrivals.wait.eq(Mux(issue.wait.valid, issue.wait, fetch.wait)),
-            fetch.hold.eq(issue.wait.valid),
+            fetch.hold.eq(issue.release.valid),
         ]
 
     def _queues(self, m: Module, starter: Starter, issue: Issue, operands: Operands) -> None:
@@ -235,11 +236,14 @@ class Sequencer(wiring.Component):
         ):
             queue, arbiter = Queue(shape=shape, depth=depth), Arbiter(shape=shape, inputs=2)
             m.submodules[f"{name}_queue"], m.submodules[f"{name}_arbiter"] = queue, arbiter
+            first, passed = arbiter.i[0], Signal(name=f"{name}_passed")
             m.d.comb += [
-                *(queue.i.valid.eq(made.valid), Value.cast(queue.i.payload).eq(Value.cast(made.job))),
-                left.eq(queue.credit),
+                passed.eq(made.valid & ~queue.o.valid & first.ready),
+                *(queue.i.valid.eq(made.valid & ~passed), Value.cast(queue.i.payload).eq(Value.cast(made.job))),
+                *(first.valid.eq(queue.o.valid | made.valid), queue.o.ready.eq(first.ready)),
+                Value.cast(first.payload).eq(Mux(queue.o.valid, queue.o.payload, Value.cast(made.job))),
+                left.eq(queue.credit | passed),
             ]
-            connect(m, queue.o, arbiter.i[0])
             connect(m, direct, arbiter.i[1])
             connect(m, arbiter.o, wiring.flipped(port))
 

@@ -40,6 +40,7 @@ class ThreadStates(wiring.Component):
     -------
     start, start_slot : a bit of a FREE thread: READY, for that command. take : a bit of a READY one: BUSY.
     block, release : a BUSY one leaves for the state `to`; `advance` with `release`: it has to synchronise again.
+    passes, closes : with `block` for EVENT: it will not be `synced` when that is there; it will END.
     wake : what EVENT or TOKEN waits for is there; sized : what SIZE waits for.
     asked, asked_size : it is being asked for, and may not become FREE.
     can_send, can_work : there is room in the queue of messages, of jobs of the reducer.
@@ -62,7 +63,7 @@ class ThreadStates(wiring.Component):
                 "take": In(threads),
                 "block": In(Leave),
                 "release": In(Leave),
-                "advance": In(1),
+                **{name: In(1) for name in ("advance", "passes", "closes")},
                 **{name: In(Chosen) for name in ("wake", "sized", "asked", "asked_size", "begin", "sent", "worked")},
                 **{name: In(1) for name in ("begin_work", "can_send", "can_work")},
                 **{name: In(slots) for name in ("settled", "met", "failed")},
@@ -100,14 +101,16 @@ class ThreadStates(wiring.Component):
             **{name: getattr(self, name).replicate(threads) for name in ("can_send", "can_work")},
             **{name: getattr(self, name) for name in ("idle", "last_idle")},
         }
+        passing, closing = self._noted(m, "passes", blocked, released), self._noted(m, "closes", blocked, released)
         wakes, marks, ends = [], [], []
         for item, name in _AWAITS.items():
             woken, failing = Signal(threads, name=f"{item.name.lower()}_woken"), Signal(threads)
             m.d.comb += [woken.eq(state[item] & there[name] & ~failed), failing.eq(state[item] & failed)]
             m.d.sync += state[item].eq((state[item] & ~woken & ~failed) | self._entering(item, released, blocked))
-            wakes.append(woken)
-            marks += [] if item in _UNSYNCED else [woken]
-            ends.append(failing)
+            goes_on = woken & ~closing if item == ThreadState.EVENT else woken
+            wakes.append(goes_on)
+            marks += [] if item in _UNSYNCED else [goes_on & ~passing]
+            ends += [failing, woken & closing] if item == ThreadState.EVENT else [failing]
         free, ready, busy, end = (state[item] for item in _OTHERS)
         to_ready, to_end = (self._entering(item, released, blocked) for item in (ThreadState.READY, ThreadState.END))
         m.d.sync += [
@@ -130,6 +133,12 @@ class ThreadStates(wiring.Component):
         port, bits = getattr(self, name), Signal(self.threads, name=f"{name}_bit")
         m.d.comb += bits.eq(Mux(port.valid, Const(1, self.threads) << port.thread, 0))
         return bits
+
+    def _noted(self, m: Module, name: str, blocked: Signal, released: Signal) -> Signal:
+        """Threads whose last `block` had that bit."""
+        noted = Signal(self.threads, name=f"noted_{name}")
+        m.d.sync += noted.eq((noted & ~blocked & ~released) | Mux(self.passes & getattr(self, name), blocked, 0))
+        return noted
 
     def _entering(self, item: ThreadState, released: Signal, blocked: Signal) -> Value:
         """Threads that leave for that state."""

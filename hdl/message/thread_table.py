@@ -25,8 +25,8 @@ class ThreadTable(wiring.Component):
     start : stream of `Place`: a thread begins there. Waits while no thread is free, or `place` is written.
     free : how many threads are free.
     pick : {valid, thread, place, synced} of a READY thread; take : it becomes BUSY.
-    block : a BUSY thread leaves, its place as it was. release : one leaves for `place`; `advance`: it has to
-        synchronise again.
+    block : a BUSY thread leaves, its place as it was; if it `passes` for `next_place`, and for its end if it `closes`:
+        not in a cycle with `release`. release : one leaves for `place`; `advance`: it has to synchronise again.
     begin : a job is issued for the thread; begin_work : it is one of the reducer's. sent, worked : one is done.
     wake, sized : what the thread waits for is there. asked, asked_size : for which thread it is being asked.
     can_send, can_work : room for jobs. settled, met, failed : a bit a command slot, see `ThreadStates`.
@@ -47,6 +47,8 @@ class ThreadTable(wiring.Component):
                 "pick": Out(data.StructLayout(pick)),
                 "take": In(1),
                 "block": In(Leave),
+                **{name: In(1) for name in ("passes", "closes")},
+                "next_place": In(Place),
                 "release": In(Leave),
                 "place": In(Place),
                 "advance": In(1),
@@ -84,17 +86,18 @@ class ThreadTable(wiring.Component):
         m.submodules.places = places = memory.Memory(shape=Place, depth=self.threads, init=[])
         m.submodules.turn = turn = RoundRobin(inputs=self.threads)
         write, read, leaving = places.write_port(), places.read_port(domain="comb"), places.read_port(domain="comb")
-        started, freed, taken = Signal(self.threads), Signal(self.threads), Signal()
+        started, freed, taken, passes = Signal(self.threads), Signal(self.threads), Signal(), Signal()
         thread = index_of(m, turn.picked, name="picked")
         same = ("block", "release", "advance", "begin", "begin_work", "sent", "worked", "wake", "asked", "sized")
-        more = ("asked_size", "can_send", "can_work", "settled", "met", "failed")
+        more = ("asked_size", "can_send", "can_work", "settled", "met", "failed", "passes", "closes")
         m.d.comb += [
             *(getattr(states, name).eq(getattr(self, name)) for name in (*same, *more)),
             *(getattr(self, name).eq(getattr(states, name)) for name in ("waits_event", "waits_token", "idle")),
             *(self.last_idle.eq(states.last_idle), self.wanted.eq(states.wanted)),
             self.active.eq((states.ready | states.busy).any()),
             *(started.eq(lowest(states.free)), freed.eq(lowest(states.ended))),
-            self.start.ready.eq(started.any() & ~self.release.valid),
+            passes.eq(self.block.valid & self.passes),
+            self.start.ready.eq(started.any() & ~self.release.valid & ~passes),
             taken.eq(self.start.valid & self.start.ready),
             *(states.start.eq(Mux(taken, started, 0)), states.start_slot.eq(self.start.payload.slot)),
             *(states.take.eq(Mux(self.take, turn.picked, 0)), states.freed.eq(freed)),
@@ -102,12 +105,18 @@ class ThreadTable(wiring.Component):
             *(self.pick.valid.eq(states.ready.any()), self.pick.thread.eq(thread)),
             self.pick.synced.eq((states.synced & turn.picked).any()),
             *(read.addr.eq(thread), Value.cast(self.pick.place).eq(Value.cast(read.data))),
-            write.en.eq(self.release.valid | taken),
-            write.addr.eq(Mux(self.release.valid, self.release.thread, index_of(m, started, name="first_free"))),
-            Value.cast(write.data).eq(Mux(self.release.valid, self.place, self.start.payload)),
+            write.en.eq(self.release.valid | passes | taken),
+            write.addr.eq(index_of(m, started, name="first_free")),
+            Value.cast(write.data).eq(Value.cast(self.start.payload)),
             *(leaving.addr.eq(index_of(m, freed, name="first_ended")), self.ended.slot.eq(leaving.data.slot)),
             self.ended.valid.eq(freed.any()),
         ]
+        for leaves, leave, target in (
+            (passes, self.block, self.next_place),
+            (self.release.valid, self.release, self.place),
+        ):
+            with m.If(leaves):
+                m.d.comb += [write.addr.eq(leave.thread), Value.cast(write.data).eq(Value.cast(target))]
         free = Signal.like(self.free, name="free_threads", init=self.threads)
         m.d.sync += free.eq(free - taken + freed.any())
         m.d.comb += self.free.eq(free)

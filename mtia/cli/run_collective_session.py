@@ -99,7 +99,7 @@ class Session:
 
     def __init__(self, generation: Generation) -> None:
         self._parameters = message_profiles.of(PROFILE)
-        self._switch = switch_of(generation, PROFILE)
+        self._switch = switch_of(generation)  # only how long a contribution may be matters: as the engine's packets
 
     @cached_property
     def node(self) -> Design:

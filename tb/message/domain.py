@@ -74,7 +74,7 @@ class DomainSettings:
     flit_error_rate: float = 0.0
     queue_flits: int = 64
     multicast_flits: int = 16
-    pieces: int = 8
+    pieces: int = 16
     seed: int = 1
 
     def __post_init__(self) -> None:

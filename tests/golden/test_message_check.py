@@ -180,7 +180,7 @@ def test_seeded_bugs_are_found(number: int) -> None:
     assert program != PROGRAMS[name]
     found = []
     for ranks in (5, 8):
-        for cut in (cut_of(name, ranks, 4096 + 32, 4096 // WINDOW), few_bytes(name, ranks)):
+        for cut in (cut_of(name, ranks, 4096 + 32, 512), few_bytes(name, ranks)):
             try:
                 check(name[0], program, cut, ranks=ranks, root=2)
             except ScheduleError as error:

@@ -83,7 +83,7 @@ def test_responses_pass_while_answers_wait(design):
 
 
 def test_what_follows_when(design):
-    """An arrival is told, a reply offered 4 cycles after the last flit; a query of that cycle finds it."""
+    """An arrival is told 3 cycles after the last flit, a reply offered 4 after it; a query of that cycle finds it."""
     bench = Bench(design, np.random.default_rng(1), flat_windows())
     event = pack(EVENT, communicator=1, piece=4)
     fields = {"event": event, "sequence": 300, "slot": 9, "acknowledge": 1}
@@ -96,7 +96,7 @@ def test_what_follows_when(design):
     lane.push("query", query, not_before=np.arange(last + 2, last + 10, 2))
     for cycle in range(last + 1, last + 12):
         lane.run(cycles=1, record=True)  # `get` shows the next cycle's value
-        assert lane.get("arrived") == (cycle + 1 == last + 4)
+        assert lane.get("arrived") == (cycle + 1 == last + 3)
         assert not lane.get("arrived") or lane.get("arrived_event") == event
     assert lane.transfer_cycles("reply")[0] == last + 4
     asked = lane.transfer_cycles("query")

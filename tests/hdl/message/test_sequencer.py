@@ -234,7 +234,7 @@ def test_doorbell_to_first_step(lane):
     around = quiet(lane, programs([[write()]]))
     around.ring(small(), 1)
     lane.run({"send": 1}, record=True)
-    assert lane.transfer_cycles("send")[-1] - lane.transfer_cycles("doorbell__1")[-1] <= 12
+    assert lane.transfer_cycles("send")[-1] - lane.transfer_cycles("doorbell__1")[-1] == 10
 
 
 @pytest.mark.sim
@@ -268,7 +268,7 @@ def test_last_event_to_completion(lane):
         arrived = lane.cycles
         around.cycle(40)
     assert around.queries == 3
-    assert around.completions[0]["cycle"] - arrived <= 12
+    assert around.completions[0]["cycle"] - arrived == 4
 
 
 @pytest.mark.sim

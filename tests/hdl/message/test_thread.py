@@ -114,6 +114,32 @@ def test_failure_ends_who_waits(state):
     on_thread(body)
 
 
+@pytest.mark.parametrize("closes", [False, True])
+def test_passes_what_it_waited_for(closes):
+    """It has to synchronise again where it goes on, or ends; the next time that it waits is as if it never had."""
+
+    async def body(bench):
+        for _ in range(2):
+            await bench.tick("start")
+            await bench.tick("take")
+            await bench.tick("passes", *(["closes"] if closes else []), block=ThreadState.EVENT)
+            await bench.tick(other=True, wake=1)
+            assert [bench.get(name) for name in ("ready", "ended")] == [0, 0]
+            await bench.tick("wake")
+            assert [bench.get(name) for name in ("ready", "synced", "ended")] == [not closes, 0, closes]
+            if not closes:
+                await bench.tick("take")
+                await bench.tick(block=ThreadState.EVENT)
+                await bench.tick("wake")
+                assert (bench.get("ready"), bench.get("synced")) == (1, 1)
+                await bench.tick("take")
+                await bench.tick(release=ThreadState.END)
+            await bench.tick("freed")
+            assert bench.get("free")
+
+    on_thread(body)
+
+
 def test_jobs():
     """JOBS waits for all, LAST for those of the kind that was issued last."""
 
