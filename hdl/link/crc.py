@@ -33,14 +33,22 @@ def masks(parameters: CrcParameters, width: int) -> tuple[list[int], int]:
 
 
 def crc_bits(parameters: CrcParameters, word: Value) -> Sequence[Value]:
-    """Each bit of the CRC of `word` as the parity of the word with zeros in the places that do not count.
+    """Each bit of the CRC of `word`.
 
-    Written in this form, and with `word` a plain signal, Verilator makes it a mask and a parity of machine words.
     Combinational; in hardware a tree of XORs over about half of the word a bit.
     """
-    rows, zeros = masks(parameters, len(word))
-    places = range(len(word))
-    return [
-        Cat(word[place] if row >> place & 1 else Const(0, 1) for place in places).xor() ^ (zeros >> bit & 1)
-        for bit, row in enumerate(rows)
-    ]
+    _rows, zeros = masks(parameters, len(word))
+    parities = crc_part(parameters, word, at=0, width=len(word))
+    return [parity ^ Const(zeros >> bit & 1, 1) for bit, parity in enumerate(parities)]
+
+
+def crc_part(parameters: CrcParameters, part: Value, *, at: int, width: int) -> Sequence[Value]:
+    """What `part`, the bits from `at` on, adds to each bit of the CRC of a word of `width` bits.
+
+    The CRC is the XOR of all parts and of the CRC of zeros. Each bit is the parity of the part with zeros in the places
+    that do not count: written in this form, and with `part` a register or a choice of registers, Verilator makes it
+    masks of machine words and one parity; of a word that is composed of many signals it makes hundreds of parities.
+    """
+    rows, _zeros = masks(parameters, width)
+    places = range(len(part))
+    return [Cat(part[place] if row >> at + place & 1 else Const(0, 1) for place in places).xor() for row in rows]

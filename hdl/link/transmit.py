@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from mtia.link import LinkParameters
 
 from .bring_up import hello_word
-from .crc import crc_bits
+from .crc import crc_part, masks
 from .frame import FrameKind, LinkState, frame, line
 from .replay import entry
 
@@ -139,4 +139,18 @@ class Transmit(wiring.Component):
         out = self.line_out.frame.as_value()
         m.d.sync += self.line_out.valid.eq(self.tells)
         with m.If(self.tells):
-            m.d.sync += out.eq(Cat(word, *crc_bits(self.parameters.crc, word)))
+            m.d.sync += out.eq(Cat(word, self._crc(word)))
+
+    def _crc(self, word: Signal) -> Value:
+        """The CRC of the frame: that of the flit, which is there early, beside the choice of the data."""
+        crc, bits, width = self.parameters.crc, self.parameters.flit_bits, len(word)
+        flit, hello, rest = (
+            Cat(crc_part(crc, part, at=at, width=width))
+            for part, at in (
+                (self.sent.flit.data, 0),
+                (Const(hello_word(self.parameters), bits), 0),
+                (word[bits:], bits),
+            )
+        )
+        _rows, zeros = masks(crc, width)
+        return Mux(self.sends, flit, Mux(self.greets, hello, 0)) ^ rest ^ zeros
