@@ -10,6 +10,9 @@ from mtia.message import EVENT, MAX_PACKET, Channel, PacketOp, Reason, flits, un
 
 from .packets import place, refusal
 
+#: packets of a header alone, which are no part of a message
+_ANSWERS = (PacketOp.READY, PacketOp.DONE, PacketOp.REFUSED)
+
 
 class Packet(NamedTuple):
     """Header fields, `length` among them, and payload."""
@@ -57,18 +60,19 @@ class Node:
         self.received.update(packets=1, flits=packet.flits)
         stream = (fields.get("source", 0), channel)
         reason = refusal(fields, self.windows.get(fields.get("window", 0)), self.mtu, channel=channel)
-        if reason is Reason.NONE and stream in self._spoilt and fields.get("end"):
+        in_message = op not in _ANSWERS  # an answer is whole by itself
+        if in_message and reason is Reason.NONE and stream in self._spoilt and fields.get("end"):
             reason = Reason.RANGE  # the message is not whole
         elif reason is Reason.NONE:
             self._land(packet)
-        if fields.get("end"):
+        if in_message and fields.get("end"):
             self._spoilt.discard(stream)
-        elif reason is not Reason.NONE:
+        elif in_message and reason is not Reason.NONE:
             self._spoilt.add(stream)
         if reason is not Reason.NONE:
             self.refused[reason] += 1
             return [self._answer(PacketOp.REFUSED, fields, reason)] if channel is Channel.REQUEST else []
-        if op not in (PacketOp.READY, PacketOp.DONE, PacketOp.REFUSED) and fields.get("acknowledge") and fields["end"]:
+        if in_message and channel is Channel.REQUEST and fields.get("acknowledge") and fields["end"]:
             return [self._answer(PacketOp.DONE, fields, reason)]
         return []
 
@@ -81,7 +85,7 @@ class Node:
         fields = packet.fields
         if packet.op is PacketOp.READY:
             self.tokens[unpack(EVENT, fields.get("event", 0))["communicator"], fields["source"]] += 1
-        if packet.op in (PacketOp.READY, PacketOp.DONE, PacketOp.REFUSED):
+        if packet.op in _ANSWERS:
             return
         address = place(fields, self.windows[fields.get("window", 0)])
         if address + len(packet.payload) > len(self.memory):

@@ -1,4 +1,4 @@
-"""``mtia run collective``: a collective over the accelerators of a scale-up domain, all of them in RTL."""
+"""``mtia run collective``: a collective over the accelerators of a scale-up domain, in RTL or, for speed, golden."""
 
 import argparse
 import contextlib
@@ -52,6 +52,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
             output is compared with the golden model, and the cycles with the bound that no algorithm
             can beat. The bits are the same whatever the algorithm, the errors and the skew.
 
+            With --rtl-ranks only those ranks are RTL. The others are golden: a model of packets and
+            sums that RTL peers cannot tell from RTL, many times as fast, near its cycles but not
+            exact, behind a link without errors.
+
             Operations, and the algorithms of each:
 {listed}
 
@@ -63,6 +67,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
             mtia run collective --op allgather --ranks 16 --bytes 16384 --gen mtia300 --flit-error-rate 1e-3
             mtia run collective --op allreduce --ranks 8 --bytes 65536 --plot sizes.svg
             mtia run collective --op alltoall --ranks 8 --bytes 8192 --waves 0
+            mtia run collective --ranks 72 --bytes 1048576 --rtl-ranks 0
         """,
     )
     add_generation(parser, default="mtia400")
@@ -108,6 +113,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument(
         "--seed", type=count("Seed", least=0), default=1, help="of inputs, errors and skew (default: 1)"
+    )
+    parser.add_argument(
+        "--rtl-ranks",
+        type=_ranks,
+        metavar="R,R...",
+        help="ranks that are RTL, the others golden, for speed (default: all)",
     )
     parser.add_argument("--input", type=Path, metavar="X.npy", help="inputs, a row a rank: numbers, or uint8 for bytes")
     parser.add_argument("--output", type=Path, metavar="Y.npy", help="write the outputs, a row for each rank with one")
@@ -156,6 +167,15 @@ def _rate(text: str) -> float:
     return value
 
 
+def _ranks(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"RTL ranks must be whole numbers with commas between them, not {text!r}"
+        ) from None
+
+
 def _request(args: argparse.Namespace, session: Session) -> Request:
     """What was asked for. UserError for what this domain, or this operation, does not do."""
     gen: Generation = args.gen
@@ -168,6 +188,8 @@ def _request(args: argparse.Namespace, session: Session) -> Request:
         raise UserError(f"Root must be below the {args.ranks} ranks, not {args.root}")
     if args.waves is not None and args.waves >= args.ranks:
         raise UserError(f"Node of the waves must be below the {args.ranks} ranks, not {args.waves}")
+    if args.rtl_ranks is not None:
+        _check_rtl(args.rtl_ranks, args.ranks, args.waves)
     _check_bytes(collective, format, args.bytes)
     given = None if args.input is None else _read_input(args.input, args.ranks, format)
     with user_errors():
@@ -191,10 +213,20 @@ def _request(args: argparse.Namespace, session: Session) -> Request:
         seed=args.seed,
         skew=args.skew,
         error_rate=args.flit_error_rate,
+        rtl=args.rtl_ranks,
     )
     with user_errors():
         session.check_size(request)
     return request if given is None else session.with_inputs(request, given)
+
+
+def _check_rtl(rtl: tuple[int, ...], ranks: int, waves: int | None) -> None:
+    wrong = [rank for rank in rtl if not 0 <= rank < ranks]
+    if wrong:
+        raise UserError(f"RTL ranks must be from 0 to {ranks - 1}, not {wrong[0]}")
+    if waves is not None and waves not in rtl:
+        listed = ", ".join(map(str, rtl))
+        raise UserError(f"Node of the waves must be RTL (--rtl-ranks: {listed}), not {waves}: a golden node has none")
 
 
 def _check_bytes(collective: Collective, format: ReduceFormat, bytes: int) -> None:

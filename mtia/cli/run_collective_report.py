@@ -43,6 +43,8 @@ def summary(args: argparse.Namespace, found: Measured, sweep: Sweep) -> dict[str
         "op": str(request.collective),
         "algorithm": str(request.algorithm),
         "ranks": request.ranks,
+        "rtl_nodes": request.rtl_nodes,
+        "golden_nodes": request.ranks - request.rtl_nodes,
         "bytes": request.bytes,
         "dtype": args.dtype,
         "reduce": args.reduce,
@@ -95,6 +97,7 @@ def text(args: argparse.Namespace, found: Measured, sweep: Sweep, notes: Sequenc
     framing = FLIT_BYTES / (width(LinkParameters().frame) // 8)
     chosen = "chosen by size and switch" if args.algorithm == "auto" else "as asked for"
     head = f"of {FLIT_BYTES} bytes, into the switch; {HEADER_BYTES} bytes of each packet are its header"
+    golden = request.ranks - request.rtl_nodes
     rows: list[list[object]] = [
         ["algorithm", str(request.algorithm), chosen],
         ["cycles", str(found.cycles), "from the first doorbell to the last completion"],
@@ -106,6 +109,8 @@ def text(args: argparse.Namespace, found: Measured, sweep: Sweep, notes: Sequenc
         ["sha256", found.sha256[:16] + "...", "of all outputs: the same for every algorithm, error rate and skew"],
         ["simulation", number(found.cycles_per_second, 3), "cycles of the whole domain a CPU-second"],
     ]
+    if golden:
+        rows.insert(1, ["RTL nodes", str(request.rtl_nodes), f"and {golden} golden, whose cycles are approximate"])
     parts = [
         f"{title(args, found)}, {request.bytes} bytes",
         verdict(found),

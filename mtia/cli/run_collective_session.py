@@ -1,4 +1,4 @@
-"""A collective on a domain of RTL nodes: as many jobs as it takes, measured beside its bound."""
+"""A collective on a domain of RTL and golden nodes: as many jobs as it takes, measured beside its bound."""
 
 import contextlib
 import hashlib
@@ -39,7 +39,8 @@ _BUILDING = "preparing the simulator (the first time it is built, which takes a 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to run. inputs: bytes of each rank, None for random ones; skew: most cycles between the ranks' starts."""
+    """What to run. inputs: bytes of each rank, None for random ones; skew: most cycles between the ranks' starts;
+    rtl: ranks whose node is RTL, None for all."""
 
     collective: Collective
     ranks: int
@@ -52,6 +53,12 @@ class Request:
     skew: int = 0
     error_rate: float = 0.0
     inputs: tuple[NDArray[np.uint8], ...] | None = None
+    rtl: tuple[int, ...] | None = None
+
+    @property
+    def rtl_nodes(self) -> int:
+        """How many nodes are RTL."""
+        return self.ranks if self.rtl is None else len(self.rtl)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +196,12 @@ class Session:
         latency = self.latency
         with _simulation():
             run = CollectiveRun(
-                self.node, self._jobs(request), parameters=self._parameters, settings=settings, waves=node
+                self.node,
+                self._jobs(request),
+                parameters=self._parameters,
+                settings=settings,
+                waves=node,
+                rtl=request.rtl,
             )
             if waves is not None:
                 run.domain.trace(waves)

@@ -2,7 +2,7 @@
 //
 // Every cycle each node is evaluated once; what it says to its memory, to its wires and to the switch is carried over
 // between two cycles, so that the order of the nodes does not matter. domain_names.h gives the node's ports their
-// roles (see tb/message/domain.py).
+// roles (see tb/message/domain.py). A node may be golden instead: see domain_golden.h.
 
 #include <algorithm>
 #include <deque>
@@ -13,6 +13,7 @@
 
 #include "streams.h"
 #include "domain_names.h"
+#include "domain_golden.h"
 #include "domain_memory.h"
 #include "domain_switch.h"
 #include "domain_wire.h"
@@ -40,6 +41,14 @@ template <class Port> struct Feed {  // beats for an input of a node, offered on
         beats.pop_front();
         not_before.pop_front();
         offered = false;
+        return true;
+    }
+    // The next beat for a node that takes whatever comes; whether there was one.
+    template <class Take> bool give(uint64_t cycle, Take take) {
+        if (beats.empty() || not_before.front() > cycle) return false;
+        take(beats.front().data(), beats.front().size());
+        beats.pop_front();
+        not_before.pop_front();
         return true;
     }
 };
@@ -72,7 +81,8 @@ template <class Port> bool to_switch(Vtop& m, SwitchModel& fabric, int port, int
 
 struct Node {
     std::unique_ptr<VerilatedContext> context{new VerilatedContext};
-    std::unique_ptr<Vtop> model;
+    std::unique_ptr<Vtop> model;           // none of a golden node
+    std::unique_ptr<golden::Node> golden;  // none of an RTL node
     Memory memory;
     Feed<DoorbellPort> doorbell;
     Feed<ConfigurePort> configure;
@@ -84,7 +94,10 @@ struct Node {
     std::vector<uint64_t> completed;  // cycle of each
     uint64_t first_flit = 0;          // cycle of the first flit since it was last cleared; 0: none
 
-    explicit Node(size_t bytes) : memory(bytes) { model.reset(new Vtop{context.get(), ""}); }
+    explicit Node(size_t bytes) : memory(bytes) {}
+
+    std::vector<uint32_t>& records() { return golden ? golden->completions : completions; }
+    std::vector<uint64_t>& record_cycles() { return golden ? golden->completed : completed; }
 };
 
 struct Domain {
@@ -95,8 +108,18 @@ struct Domain {
     uint64_t cycle = 0, wave_time = 0, quiet = 0, moved = 0;
     std::string message;
 
-    Domain(int count, size_t bytes, int wave_of, const int64_t* settings) : fabric(count, settings), wave_node(wave_of) {
-        for (int index = 0; index < count; ++index) nodes.emplace_back(new Node(bytes));
+    // rtl: of each node whether it is; sizes: of the golden ones
+    Domain(int count, size_t bytes, int wave_of, const int64_t* settings, const uint8_t* rtl, const golden::Sizes& sizes)
+        : fabric(count, settings), wave_node(wave_of) {
+        for (int index = 0; index < count; ++index) {
+            nodes.emplace_back(new Node(bytes));
+            Node& node = *nodes.back();
+            if (rtl[index]) {
+                node.model.reset(new Vtop{node.context.get(), ""});
+            } else {
+                node.golden.reset(new golden::Node(node.memory, index, settings[0], settings[1], sizes));
+            }
+        }
         if (wave_node >= 0) nodes[wave_node]->context->traceEverOn(true);
         for (int index = 0; index < count; ++index) {
             Node& node = *nodes[index];
@@ -107,7 +130,9 @@ struct Domain {
     }
     ~Domain() {
         if (wave) wave->close();
-        for (auto& node : nodes) node->model->final();
+        for (auto& node : nodes) {
+            if (node->model) node->model->final();
+        }
     }
 
     void edge(Node& node, bool level, bool traced) {
@@ -118,6 +143,7 @@ struct Domain {
 
     void reset(int cycles) {
         for (auto& node : nodes) {
+            if (!node->model) continue;
             Vtop& m = *node->model;
             DoorbellPort::set_valid(m, false);
             ConfigurePort::set_valid(m, false);
@@ -140,6 +166,10 @@ struct Domain {
         bool active = false;
         for (int port = 0; port < count; ++port) {
             Node& node = *nodes[port];
+            if (node.golden) {
+                active |= step(node);
+                continue;
+            }
             Vtop& m = *node.model;
             const bool traced = wave && port == wave_node;
             node.doorbell.drive(m, cycle);
@@ -175,9 +205,16 @@ struct Domain {
         ++cycle;
     }
 
+    bool step(Node& node) {  // of a golden node
+        golden::Node& at = *node.golden;
+        bool active = node.doorbell.give(cycle, [&](const uint32_t* words, size_t size) { at.doorbell(words, size, cycle); });
+        active |= node.configure.give(cycle, [&](const uint32_t* words, size_t size) { at.configure(words, size); });
+        return at.step(fabric, cycle) | active;
+    }
+
     size_t completions() const {
         size_t total = 0;
-        for (auto& node : nodes) total += node->completed.size();
+        for (auto& node : nodes) total += node->record_cycles().size();
         return total;
     }
 };
@@ -186,8 +223,11 @@ enum End : int { kCompleted, kCycles, kQuiet, kBroken };
 
 }  // namespace
 
-DOMAIN_EXPORT void* domain_new(int nodes, uint64_t bytes, int wave_node, const int64_t* settings) {
-    return new Domain(nodes, bytes, wave_node, settings);
+// `rtl` says of each node whether it is; `sizes` are those of the others.
+DOMAIN_EXPORT void* domain_new(int nodes, uint64_t bytes, int wave_node, const int64_t* settings, const uint8_t* rtl,
+                               const int64_t* sizes) {
+    const golden::Sizes of{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]};
+    return new Domain(nodes, bytes, wave_node, settings, rtl, of);
 }
 DOMAIN_EXPORT void domain_free(Domain* domain) { delete domain; }
 DOMAIN_EXPORT void domain_reset(Domain* domain, int cycles) { domain->reset(cycles); }
@@ -230,12 +270,12 @@ DOMAIN_EXPORT int domain_run(Domain* domain, uint64_t completions, uint64_t cycl
 
 DOMAIN_EXPORT uint64_t domain_completions(Domain* domain, int node, uint32_t* words, uint64_t* cycles) {
     Node& from = *domain->nodes[node];
-    const uint64_t count = from.completed.size();
+    const uint64_t count = from.record_cycles().size();
     if (words) {
-        std::copy(from.completions.begin(), from.completions.end(), words);
-        std::copy(from.completed.begin(), from.completed.end(), cycles);
-        from.completions.clear();
-        from.completed.clear();
+        std::copy(from.records().begin(), from.records().end(), words);
+        std::copy(from.record_cycles().begin(), from.record_cycles().end(), cycles);
+        from.records().clear();
+        from.record_cycles().clear();
     }
     return count;
 }
@@ -243,7 +283,7 @@ DOMAIN_EXPORT uint64_t domain_completions(Domain* domain, int node, uint32_t* wo
 // Cycle of the first flit out of a node (0), of the first (1) or last (2) write into it since the last call; 0: none.
 DOMAIN_EXPORT uint64_t domain_moment(Domain* domain, int node, int which) {
     Node& at = *domain->nodes[node];
-    uint64_t* const moments[] = {&at.first_flit, &at.memory.first_write, &at.memory.last_write};
+    uint64_t* const moments[] = {at.golden ? &at.golden->first_flit : &at.first_flit, &at.memory.first_write, &at.memory.last_write};
     return std::exchange(*moments[which], 0);
 }
 
@@ -255,6 +295,9 @@ DOMAIN_EXPORT void domain_counts(Domain* domain, uint64_t* counts) {
     for (auto& node : domain->nodes) counts[2] += node->up_wire.errors + node->down_wire.errors;
     counts[3] = domain->fabric.reduced;
 }
+
+// Packets that a golden node refused.
+DOMAIN_EXPORT uint64_t domain_refused(Domain* domain, int node) { return domain->nodes[node]->golden->refused(); }
 
 DOMAIN_EXPORT void domain_plain(Domain* domain, int node, int index, uint32_t* words) {
     get_plain(*domain->nodes[node]->model, index, words);

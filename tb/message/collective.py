@@ -5,7 +5,7 @@ other on one communicator, or side by side on several. Whatever a job does not w
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,7 +136,7 @@ class CollectiveRun:
     jobs : in the order in which each communicator starts them.
     parameters : of the node's message engine: how many windows, communicators and partitions it has.
     first_ports : port of rank 0 of each communicator, its other ranks at the next ones; by default all from port 0.
-    nodes, settings, waves : of the `Domain`; by default as many nodes as there are ranks.
+    nodes, settings, waves, rtl : of the `Domain`; by default as many nodes as there are ranks, all of them RTL.
 
     Raises what `Domain` raises, and ValueError for jobs that do not fit the engine's tables.
     """
@@ -151,6 +151,7 @@ class CollectiveRun:
         nodes: int | None = None,
         settings: DomainSettings | None = None,
         waves: int | None = None,
+        rtl: Collection[int] | None = None,
     ) -> None:
         self._jobs = tuple(jobs)
         self._parameters = parameters
@@ -161,7 +162,15 @@ class CollectiveRun:
         self._ranks = {number: max(job.ranks for job in jobs if job.communicator == number) for number in communicators}
         needed = max(self._first[number] + self._ranks[number] for number in communicators)
         self._place(communicators)
-        self.domain = Domain(node, nodes=nodes or needed, memory_bytes=self._bytes, settings=settings, waves=waves)
+        self.domain = Domain(
+            node,
+            nodes=nodes or needed,
+            memory_bytes=self._bytes,
+            settings=settings,
+            waves=waves,
+            rtl=rtl,
+            parameters=parameters,
+        )
         self._given = [job.given() for job in self._jobs]
         for node_index in range(self.domain.nodes):
             self.domain.memory(node_index)[:] = BLANK

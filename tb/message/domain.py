@@ -10,7 +10,7 @@ import functools
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +20,25 @@ from numpy.typing import NDArray
 
 from mtia import message
 from mtia.link import COUNTERS
+from mtia.message_profiles import MessageParameters
 from mtia.switch import SWITCH_SOURCE
 
 from .. import harness
 from ..lane import SimulationError
 from ..ports import Design, design_of
+from . import golden_header
 
 _SOURCES = Path(__file__).parents[1] / "cpp"
-_HEADERS = ("domain_memory.h", "domain_reduce.h", "domain_switch.h", "domain_wire.h")
+_HEADERS = (
+    "domain_golden.h",
+    "domain_golden_receiver.h",
+    "domain_golden_tables.h",
+    "domain_golden_units.h",
+    "domain_memory.h",
+    "domain_reduce.h",
+    "domain_switch.h",
+    "domain_wire.h",
+)
 
 #: what the harness calls a stream of the node -> its name in the node's signature
 STREAM_ROLES: Mapping[str, str] = {
@@ -56,6 +67,9 @@ WIRE_ROLES: Mapping[str, str] = {
 
 #: cycles between two looks at Python's signals and at the progress
 _SLICE_CYCLES = 512
+
+#: entries of a golden node's program directory
+PROGRAMS = 64
 
 _COMPLETED, _CYCLES, _QUIET, _BROKEN = range(4)
 
@@ -115,10 +129,13 @@ class Domain:
     nodes : how many, 1 to 72; node i is at port i of the switch.
     memory_bytes : memory of each.
     settings : latencies, errors and depths between them.
-    waves : index of a node whose waves can be written; None builds without.
+    waves : index of an RTL node whose waves can be written; None builds without.
+    rtl : indices of the nodes that are RTL; None: all. The others are golden: a model of packets and jobs in C++, many
+        times as fast, which does what the RTL does, though not to the cycle, behind a link without errors.
+    parameters : of the golden nodes' engines, those of the RTL's; needed only where there are golden ones.
 
-    Raises ``ValueError`` for counts out of range, ``KeyError`` for a node without a port of its role,
-    ``tb.verilator.BuildError`` if it does not build.
+    Raises ``ValueError`` for counts and indices out of range, and for golden nodes without parameters; ``KeyError`` for
+    a node without a port of its role, ``tb.verilator.BuildError`` if it does not build.
     """
 
     def __init__(
@@ -129,18 +146,29 @@ class Domain:
         memory_bytes: int,
         settings: DomainSettings | None = None,
         waves: int | None = None,
+        rtl: Collection[int] | None = None,
+        parameters: MessageParameters | None = None,
     ) -> None:
         if not 1 <= nodes <= message.MAX_RANKS:
             raise ValueError(f"Nodes must be from 1 to {message.MAX_RANKS}, not {nodes!r}")
         if waves is not None and not 0 <= waves < nodes:
             raise ValueError(f"Node of the waves must be from 0 to {nodes - 1}, not {waves!r}")
+        self._rtl = frozenset(range(nodes) if rtl is None else rtl)
+        if not self._rtl <= frozenset(range(nodes)):
+            raise ValueError(f"RTL nodes must be from 0 to {nodes - 1}, not {sorted(self._rtl)!r}")
+        if waves is not None and waves not in self._rtl:
+            raise ValueError(f"Node of the waves must be RTL, as {sorted(self._rtl)!r} are, not {waves!r}")
+        if len(self._rtl) < nodes and parameters is None:
+            raise ValueError("Parameters must be those of the engine where there are golden nodes, not None")
         self._nodes, self._bytes, self._waves = nodes, memory_bytes, waves
         self._settings = settings or DomainSettings()
         self._design = design_of(node, name="domain")
         self._library = _load(_library(self._design, trace=waves is not None))
         wave = -1 if waves is None else waves
-        words = self._settings.words()
-        self._handle = ctypes.c_void_p(self._library.domain_new(nodes, memory_bytes, wave, words.ctypes.data))
+        words, sizes = self._settings.words(), _sizes(parameters or MessageParameters())
+        kinds = np.array([node_index in self._rtl for node_index in range(nodes)], np.uint8)
+        tables = (words.ctypes.data, kinds.ctypes.data, sizes.ctypes.data)
+        self._handle = ctypes.c_void_p(self._library.domain_new(nodes, memory_bytes, wave, *tables))
         self._close = weakref.finalize(self, self._library.domain_free, self._handle)
         self._library.domain_reset(self._handle, 2)
         self._completed: list[Completion] = []
@@ -150,6 +178,11 @@ class Domain:
     def nodes(self) -> int:
         """How many nodes there are."""
         return self._nodes
+
+    @property
+    def rtl(self) -> frozenset[int]:
+        """Indices of the nodes that are RTL; the others are golden."""
+        return self._rtl
 
     @property
     def design(self) -> Design:
@@ -255,19 +288,28 @@ class Domain:
         names = ("flits_in", "flits_out", "errors", "reduced")
         return dict(zip(names, map(int, values), strict=True))
 
-    def plain(self, node: int, port: str) -> int:
-        """Value of a plain output of a node."""
+    def refused(self, node: int) -> int:
+        """Packets that a node has refused."""
         self._check(node)
+        if node in self._rtl:
+            return self.plain(node, "refused")
+        return int(self._library.domain_refused(self._handle, node))
+
+    def plain(self, node: int, port: str) -> int:
+        """Value of a plain output of an RTL node; ValueError for a golden one, which has no ports."""
+        self._check(node)
+        if node not in self._rtl:
+            raise ValueError(f"Node of port {port} must be RTL, as {sorted(self._rtl)!r} are, not {node!r}")
         found = self._design.port(port)
         words = np.zeros(found.words + 1, np.uint32)
         self._library.domain_plain(self._handle, node, self._design.plain.index(found), words.ctypes.data)
         return int.from_bytes(words.tobytes(), "little") & (1 << found.width) - 1
 
     def links(self) -> dict[str, int]:
-        """The counters of all links, both ends, summed: `mtia.link.COUNTERS`."""
+        """The counters of the links of RTL nodes, both ends, summed: `mtia.link.COUNTERS`."""
         layout = tuple((name, 32) for name in COUNTERS)
         total = dict.fromkeys(COUNTERS, 0)
-        for node in range(self._nodes):
+        for node in self._rtl:
             for port in ("near_counters", "far_counters"):
                 for name, value in message.unpack(layout, self.plain(node, port)).items():
                     total[name] += value
@@ -314,6 +356,12 @@ class Domain:
                 self._completed.append(Completion(node=node, cycle=int(cycle), status=status, **fields))
 
 
+def _sizes(parameters: MessageParameters) -> NDArray[np.int64]:
+    """Of golden nodes, as the C++ takes them."""
+    names = ("mtu", "windows", "communicators", "partitions", "completions")
+    return np.array([*(getattr(parameters, name) for name in names), PROGRAMS], np.int64)
+
+
 def _library(design: Design, *, trace: bool) -> Path:
     """Shared library of a domain of such nodes, from the cache or built now."""
     return harness.build(
@@ -345,6 +393,7 @@ def _headers(design: Design) -> dict[str, str]:
             ]
     texts["domain_names.h"] = "\n".join([*lines, "}", ""])
     texts["domain_header.h"] = _header_fields()
+    texts["domain_golden_layouts.h"] = golden_header.text()
     return texts
 
 
@@ -352,16 +401,12 @@ def _header_fields() -> str:
     lines = ["#pragma once", "namespace {", "struct HeaderField {", "    int offset, width;", "};"]
     offset = 0
     for name, bits in message.HEADER:
-        lines.append(f"constexpr HeaderField k{_camel(name)}{{{offset}, {bits}}};")
+        lines.append(f"constexpr HeaderField {golden_header.camel(name)}{{{offset}, {bits}}};")
         offset += bits
-    lines += [f"constexpr int k{_camel(op.name)}Op = {op.value};" for op in message.PacketOp]
-    lines += [f"constexpr int k{_camel(channel.name)} = {channel.value};" for channel in message.Channel]
+    lines += [f"constexpr int {golden_header.camel(op.name)}Op = {op.value};" for op in message.PacketOp]
+    lines += [f"constexpr int {golden_header.camel(channel.name)} = {channel.value};" for channel in message.Channel]
     lines.append(f"constexpr int kSwitchSource = {SWITCH_SOURCE};")
     return "\n".join([*lines, "}", ""])
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
 
 
 @functools.cache
@@ -369,7 +414,7 @@ def _load(path: Path) -> ctypes.CDLL:
     """Load a domain's library, once a process, with the types of its entry points."""
     pointer, integer, index, text = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p
     entry_points: harness.EntryPoints = {
-        "domain_new": (pointer, [index, integer, index, pointer]),
+        "domain_new": (pointer, [index, integer, index, pointer, pointer, pointer]),
         "domain_free": (None, [pointer]),
         "domain_reset": (None, [pointer, index]),
         "domain_cycle": (integer, [pointer]),
@@ -382,6 +427,7 @@ def _load(path: Path) -> ctypes.CDLL:
         "domain_moment": (integer, [pointer, index, index]),
         "domain_counts": (None, [pointer, pointer]),
         "domain_plain": (None, [pointer, index, index, pointer]),
+        "domain_refused": (integer, [pointer, index]),
         "domain_trace": (None, [pointer, text]),
     }
     return harness.bind(path, entry_points)

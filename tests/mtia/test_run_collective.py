@@ -29,6 +29,10 @@ BASE = ["run", "collective"]
         (["--flit-error-rate", "0.5"], "Flit error rate must be from 0 to 0.1, not '0.5'"),
         (["--root", "8"], "Root must be below the 8 ranks, not 8"),
         (["--waves", "9"], "Node of the waves must be below the 8 ranks, not 9"),
+        (["--rtl-ranks", "0,x"], "RTL ranks must be whole numbers with commas between them, not '0,x'"),
+        (["--rtl-ranks", ""], "RTL ranks must be whole numbers with commas between them, not ''"),
+        (["--rtl-ranks", "0,8"], "RTL ranks must be from 0 to 7, not 8"),
+        (["--rtl-ranks", "1,2", "--waves", "0"], "Node of the waves must be RTL (--rtl-ranks: 1, 2), not 0"),
         (["--bytes", "100000000", "--algorithm", "one-shot"], "Bytes must fit 16 MiB of landing slots a rank"),
         (["--algorithm", "two-shot", "--plot", "nowhere/x.svg"], "--plot must be a file in a folder that is there"),
         (["--algorithm", "two-shot", "--input", "nowhere.npy"], "nowhere.npy"),
@@ -84,7 +88,12 @@ def test_the_result_does_not_depend_on_how(capsys, tmp_path):
     x = rng.standard_normal((4, 500)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     found = []
-    for more in (["--algorithm", "one-shot"], ["--skew", "90", "--flit-error-rate", "1e-2"], ["--algorithm", "ring"]):
+    for more in (
+        ["--algorithm", "one-shot"],
+        ["--skew", "90", "--flit-error-rate", "1e-2"],
+        ["--algorithm", "ring"],
+        ["--algorithm", "two-shot", "--rtl-ranks", "3,1"],
+    ):
         files = ["--input", str(tmp_path / "x.npy"), "--output", str(tmp_path / "y.npy")]
         size = ["--ranks", "4", "--bytes", "2000", "--dtype", "fp32", "--json"]
         assert main([*BASE, *size, *files, *more]) == 0
@@ -92,7 +101,8 @@ def test_the_result_does_not_depend_on_how(capsys, tmp_path):
         y = np.load(tmp_path / "y.npy")
         np.testing.assert_array_equal(y, np.tile((x[0] + x[1]) + (x[2] + x[3]), (4, 1)))
     assert len({each["sha256"] for each in found}) == 1
-    assert [each["algorithm"] for each in found] == ["one-shot", "in-switch", "ring"]
+    assert [each["algorithm"] for each in found] == ["one-shot", "in-switch", "ring", "two-shot"]
+    assert [(each["rtl_nodes"], each["golden_nodes"]) for each in found] == [(4, 0)] * 3 + [(2, 2)]
     for each in found:
         assert each["match"] is True
         assert each["mismatches"] == 0
