@@ -22,8 +22,8 @@ from amaranth.hdl import ValueLike
 
 from .shared import SharedLibrary
 
-#: what the cell does, for simulators; synthesis has it in its library (and defines SYNTHESIS). A table is written as the
-#: sum modulo 2 of the products of its inputs that it needs, which leaves a simulator two or three operations of a look-up
+#: what the cell does, for simulators; synthesis has it in its library (and defines SYNTHESIS). A table is written as
+#: the sum modulo 2 of those products of its inputs that it needs: of a look-up two or three operations are left.
 MODEL = """
 `ifndef SYNTHESIS
 module CCU2C(input CIN, A0, B0, C0, D0, A1, B1, C1, D1, output S0, S1, COUT);
