@@ -94,10 +94,14 @@ class Domain:
         self.engines = [Engine(node, image, self._send, self._later, mtu) for node in self.nodes]
 
     def run(self) -> None:
-        """Until nothing more can happen; Deadlock if a command is left, Overrun if the switch has no place."""
-        while self._events:
-            self._now, _, action = heapq.heappop(self._events)
-            action()
+        """Until nothing more can happen; Deadlock if a command is left, Overrun if the switch has no place.
+
+        Time is not modelled, so a command with a timeout ends by it when nothing can happen any more.
+        """
+        while self._events or any([engine.expire() for engine in self.engines]):  # noqa: C419 (each has to be tried)
+            while self._events:
+                self._now, _, action = heapq.heappop(self._events)
+                action()
         stuck = [
             f"{engine.node.port}: command {command.number}: {', '.join(thread.doing for thread in command.threads)}"
             for engine in self.engines

@@ -54,8 +54,8 @@ def run(
     inputs: uint8 of each rank, as long as `golden.collectives.input_bytes` says
     bytes:  as in `mtia.collectives_geometry.geometry`
     sizes:  of ALLTOALLV: (ranks, ranks), bytes from each rank to each
-    A collective that is too long for one is done in parts, one after the other. `golden.message.Deadlock` if it hangs,
-    RuntimeError if a command fails.
+    A collective that is too long for one is done in parts, one after the other. RuntimeError if it hangs or
+    a command fails.
     """
     ranks = len(inputs)
     counts = split(collective, algorithm, ranks=ranks, bytes=bytes, piece_limit=piece_limit)

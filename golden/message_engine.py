@@ -72,6 +72,13 @@ class Engine:
         else:
             command.unsettled -= 1
 
+    def expire(self) -> bool:
+        """Ends the commands that run and have a timeout, as nothing can happen any more; whether there were any."""
+        late = [each for each in self.commands if each.started and each.status is None and each.fields["timeout"]]
+        for command in late:
+            self._end(command, Status.TIMEOUT)
+        return bool(late)
+
     def wake(self) -> None:
         """Looks at everything that waits: to be called whenever memory, events or tokens have changed."""
         for command in self.commands:
@@ -109,8 +116,8 @@ class Engine:
     def _start(self, command: Command) -> None:
         fields = command.fields
         command.started = True
-        if malformed(fields, self.communicators, self.image.directory):
-            return self._end(command, Status.MALFORMED)
+        if fault := malformed(fields, self.communicators, self.image.directory):
+            return self._end(command, Status.MALFORMED, fault)
         if fields["op"] == DescriptorOp.COLLECTIVE:
             command.sequence = self.sequences.get(fields["communicator"], 0)
             self.sequences[fields["communicator"]] = command.sequence + 1

@@ -10,6 +10,7 @@ from mtia.message import (
     SUBGRAPHS,
     Comparison,
     DescriptorOp,
+    Fault,
     unpack,
 )
 from mtia.near_memory import ReduceFormat
@@ -17,44 +18,50 @@ from mtia.near_memory import ReduceFormat
 
 def malformed(
     descriptor: Mapping[str, int], communicators: Mapping[int, Mapping[str, int]], directory: Sequence[int]
-) -> bool:
-    """Whether a descriptor names what does not exist or is out of range, so that nothing of it is done.
+) -> Fault:
+    """What of a descriptor names what does not exist or is out of range, so that nothing of it is done; NONE is false.
 
     Any: the operation, the comparison, a semaphore's address that is no multiple of 4. PUT, COPY and COLLECTIVE: input
     and output that are no multiples of 32. PUT: a peer past the switch. COLLECTIVE: see `_collective`.
     """
     op = descriptor["op"]
-    if op not in list(DescriptorOp) or descriptor["comparison"] not in list(Comparison) or descriptor["semaphore"] % 4:
-        return True
+    if op not in list(DescriptorOp):
+        return Fault.OPERATION
+    if descriptor["comparison"] not in list(Comparison):
+        return Fault.COMPARISON
+    if descriptor["semaphore"] % 4:
+        return Fault.SEMAPHORE
     if op == DescriptorOp.NOOP:
-        return False
-    if descriptor["input"] % ATOM_BYTES or descriptor["output"] % ATOM_BYTES:
-        return True
-    if op == DescriptorOp.PUT:
-        return descriptor["peer"] >= MAX_RANKS
-    return op == DescriptorOp.COLLECTIVE and _collective(descriptor, communicators, directory)
+        return Fault.NONE
+    if descriptor["input"] % ATOM_BYTES:
+        return Fault.INPUT
+    if descriptor["output"] % ATOM_BYTES:
+        return Fault.OUTPUT
+    if op == DescriptorOp.PUT and descriptor["peer"] >= MAX_RANKS:
+        return Fault.PEER
+    return _collective(descriptor, communicators, directory) if op == DescriptorOp.COLLECTIVE else Fault.NONE
 
 
 def _collective(
     descriptor: Mapping[str, int], communicators: Mapping[int, Mapping[str, int]], directory: Sequence[int]
-) -> bool:
+) -> Fault:
     """Whether a communicator is not there or another partition's, a program is not there, or the cut makes no sense."""
     communicator = communicators.get(descriptor["communicator"], {})
     ranks = communicator.get("ranks", 0)
     if not communicator.get("valid", 0) or communicator["partition"] != descriptor["partition"]:
-        return True
-    if not 1 <= ranks <= MAX_RANKS or communicator["rank"] >= ranks or descriptor["root"] >= ranks:
-        return True
-    if descriptor["program"] >= len(directory):
-        return True
-    if not 1 <= unpack(PROGRAM, directory[descriptor["program"]])["subgraphs"] <= SUBGRAPHS:
-        return True
-    return (
-        descriptor["owners"] > ranks
-        or descriptor["chunk"] % ATOM_BYTES > 0
-        or descriptor["piece"] % ATOM_BYTES > 0
-        or descriptor["output"] < communicator["output"]
-        or descriptor["last"] > descriptor["chunk"]
-        or not 1 <= descriptor["pieces"] <= MAX_PIECES
-        or descriptor["format"] not in list(ReduceFormat)
-    )
+        return Fault.COMMUNICATOR
+    if not 1 <= ranks <= MAX_RANKS or communicator["rank"] >= ranks or communicator["output"] % ATOM_BYTES:
+        return Fault.COMMUNICATOR
+    number = descriptor["program"]
+    subgraphs = unpack(PROGRAM, directory[number])["subgraphs"] if number < len(directory) else 0
+    wrong = {
+        Fault.PROGRAM: not 1 <= subgraphs <= SUBGRAPHS,
+        Fault.OUTPUT: descriptor["output"] < communicator["output"],
+        Fault.ROOT: descriptor["root"] >= ranks,
+        Fault.OWNERS: descriptor["owners"] > ranks,
+        Fault.CHUNK: descriptor["chunk"] % ATOM_BYTES > 0,
+        Fault.PIECE: descriptor["piece"] % ATOM_BYTES > 0 or not 1 <= descriptor["pieces"] <= MAX_PIECES,
+        Fault.LAST: descriptor["last"] > descriptor["chunk"],
+        Fault.FORMAT: descriptor["format"] not in list(ReduceFormat),
+    }
+    return next((fault for fault, holds in wrong.items() if holds), Fault.NONE)

@@ -14,6 +14,8 @@ from .near_memory import ReduceFormat, ReduceKind
 
 #: most bytes of a piece: a multiple of an atom in 16 bits
 MAX_PIECE = (1 << 16) - ATOM_BYTES
+#: most of a descriptor's timeout
+LONGEST_TIMEOUT = (1 << 16) - 1
 #: collectives that add
 REDUCING = (Collective.REDUCE, Collective.ALLREDUCE, Collective.REDUCESCATTER)
 #: collectives that treat every byte by its place only, so that a long one may be done in parts one after the other
@@ -131,10 +133,12 @@ def descriptor(
     output: int = 0,
     sizes: int = 0,
     program: int | None = None,
+    timeout: int = LONGEST_TIMEOUT,
     **fields: int,
 ) -> dict[str, int]:
     """Fields of the descriptor of a collective; `fields` are further ones (`comparison`, `semaphore`, `value`).
 
+    `timeout` is the longest by default, so that a rank whose peer has failed hears of it: 268 million cycles.
     `sizes` is the address of the table of ALLTOALLV. `program`: its number in the directory, if it is not that of
     `mtia.collectives.number`.
     """
@@ -157,6 +161,7 @@ def descriptor(
         "output": output,
         "immediate": sizes & 0xFFFF_FFFF,
         "event": sizes >> 32,
+        "timeout": timeout,
         **fields,
     }
 

@@ -163,7 +163,8 @@ class Comparison(enum.IntEnum):
 #: the last of these; `program`: entry of the program directory. PUT takes `peer`, `window`, `epoch`, `key` and
 #: `output` (the offset in the window); with an `event` other than 0 it sets the bit `root` of it, with the low 16 bits
 #: of `immediate` as the sequence. A collective whose program asks for sizes finds them at the address
-#: ``immediate | event << 32``: a 32-bit word a rank, from a multiple of 4.
+#: ``immediate | event << 32``: a 32-bit word a rank, from a multiple of 4. `timeout`: a command that has run for so
+#: many times `TIMEOUT_CYCLES`, and at most once more, and is not through ends as TIMEOUT; 0: it may run for ever.
 DESCRIPTOR: Layout = (
     ("op", 4),
     ("comparison", 3),
@@ -193,17 +194,43 @@ DESCRIPTOR: Layout = (
     ("immediate", 32),
     ("event", 16),
     ("key", 32),
-    ("reserved_3", 40),
+    ("timeout", 16),
+    ("reserved_3", 24),
 )
+
+#: cycles in the unit of a descriptor's timeout
+TIMEOUT_CYCLES = 4096
 
 
 class Status(enum.IntEnum):
     """How a command ended."""
 
     OK = 0
-    MALFORMED = 1  #: the descriptor names what does not exist or is out of range; nothing was done
+    MALFORMED = 1  #: the descriptor is out of range or names what is not there (`detail`: the `Fault`): nothing done
     REFUSED = 2  #: a receiver refused a packet; `detail` is the `Reason`
     LINK_DOWN = 3  #: the link failed while the command ran
+    TIMEOUT = 4  #: it was not through in the descriptor's `timeout`: a peer failed, was refused or never began
+
+
+class Fault(enum.IntEnum):
+    """What of a descriptor is wrong: the first of these that holds."""
+
+    NONE = 0
+    OPERATION = 1  #: no such operation
+    COMPARISON = 2  #: no such comparison
+    PARTITION = 3  #: not that of the ring
+    SEMAPHORE = 4  #: no multiple of 4
+    INPUT = 5  #: no multiple of 32
+    OUTPUT = 6  #: no multiple of 32, or below where the communicator's outputs begin
+    PEER = 7  #: no port of a switch
+    COMMUNICATOR = 8  #: none, another partition's, or one whose entry makes no sense
+    PROGRAM = 9  #: none
+    ROOT = 10  #: no rank
+    OWNERS = 11  #: more than ranks
+    CHUNK = 12  #: no multiple of 32
+    PIECE = 13  #: no multiple of 32, or not 1 to 32 pieces
+    LAST = 14  #: longer than a chunk
+    FORMAT = 15  #: no format of numbers
 
 
 #: a completion, 16 bytes. `phase` flips each time the completion queue wraps; `cycles` from doorbell to completion

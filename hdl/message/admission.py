@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from mtia.message import Comparison, DescriptorOp
+from mtia.message import Comparison, DescriptorOp, Fault
 
 from ..core.checks import require_int, stream_in
 from ..hbm.select import index_of, lowest
@@ -129,7 +129,7 @@ class Admission(wiring.Component):
             admit.is_remote.eq(is_collective | (descriptor.op == DescriptorOp.PUT)),
             admit.has_condition.eq(descriptor.comparison != Comparison.ALWAYS),
             *(admit.command.program.eq(self.program), admit.command.sequence.eq(look.data)),
-            counts.eq(admit.valid & is_collective & ~check.fault & ~self.restart.valid),
+            counts.eq(admit.valid & is_collective & (check.fault == Fault.NONE) & ~self.restart.valid),
             count.en.eq(counts | self.restart.valid),
             count.addr.eq(Mux(self.restart.valid, self.restart.index, descriptor.communicator)),
             count.data.eq(Mux(self.restart.valid, 0, look.data + 1)),

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from mtia.message import Status
+from mtia.message import DESCRIPTOR, Fault, Status
 
 from .jobs import SLOT_BITS
 
@@ -12,6 +12,8 @@ from .jobs import SLOT_BITS
 GENERATION_BITS = 12
 #: bits of the count of messages to be acknowledged
 ACKNOWLEDGE_BITS = 14
+#: bits of a timeout
+TIMEOUT_BITS = dict(DESCRIPTOR)["timeout"]
 
 
 class CommandSlot(wiring.Component):
@@ -24,14 +26,14 @@ class CommandSlot(wiring.Component):
     Members
     -------
     allocate : the slot is in use.
-    admit : its descriptor is known: `fault`, `is_collective`, `is_remote` (needs the link), `has_condition`, the
-        `communicator`, and how many commands are `ahead` on it.
+    admit : its descriptor is known: its `fault`, `is_collective`, `is_remote` (needs the link), `has_condition`, the
+        `communicator`, how many commands are `ahead` on it, and its `timeout`.
     passed : a command of its communicator, admitted before it, has left.
     met : its semaphore's condition is true.
     start : it runs, `parts` things of it; `asks`: one of them is a message to be acknowledged. part_ended : one of
         them has ended.
     begin : so many `messages` more to be acknowledged; acknowledged : one is; refused : one is refused for `reason`.
-    link_down : nothing gets through.
+    link_down : nothing gets through. tick : a unit of the timeout is over.
     reported, free : its completion is taken; the slot is to be free. held : it is about to start, and cannot be.
     used, collective, on : in use; by a collective; on that communicator.
     startable, wanted, settled, failed, finished, freeable : see above; `wanted`: it waits for its semaphore.
@@ -42,7 +44,6 @@ class CommandSlot(wiring.Component):
         taken = (
             "allocate",
             "admit",
-            "fault",
             "is_collective",
             "is_remote",
             "has_condition",
@@ -51,12 +52,14 @@ class CommandSlot(wiring.Component):
             "start",
             "asks",
         )
-        later = ("part_ended", "begin", "acknowledged", "refused", "link_down", "reported", "free", "held")
+        later = ("part_ended", "begin", "acknowledged", "refused", "link_down", "tick", "reported", "free", "held")
         given = ("used", "collective", "startable", "wanted", "settled", "failed", "finished", "freeable")
         super().__init__(
             {
                 **{name: In(1) for name in (*taken, *later)},
+                "fault": In(4),
                 "communicator": In(4),
+                "timeout": In(TIMEOUT_BITS),
                 "ahead": In(SLOT_BITS),
                 "parts": In(3),
                 "messages": In(7),
@@ -75,10 +78,11 @@ class CommandSlot(wiring.Component):
             Signal(name=name) for name in ("known", "running", "remote", "condition", "is_reported")
         )
         parts, before, unsettled = Signal(3), Signal(SLOT_BITS), Signal(ACKNOWLEDGE_BITS)
-        alive, turn = Signal(), Signal()
+        alive, turn, faulty = Signal(), Signal(), Signal()
+        left, timed = Signal(TIMEOUT_BITS, reset_less=True), Signal()
         m.d.comb += [
             alive.eq(known & ~self.failed & ~is_reported),
-            turn.eq(before == 0),
+            *(turn.eq(before == 0), faulty.eq(self.fault != Fault.NONE)),
             self.wanted.eq(alive & turn & condition & ~running),
             self.startable.eq(alive & turn & ~condition & ~running),
             self.settled.eq(unsettled == 0),
@@ -89,19 +93,20 @@ class CommandSlot(wiring.Component):
             m.d.sync += self.used.eq(1)
         with m.If(self.admit):
             m.d.sync += [
-                *(known.eq(1), self.failed.eq(self.fault | (self.link_down & self.is_remote))),
+                *(known.eq(1), self.failed.eq(faulty | (self.link_down & self.is_remote))),
                 self.status.eq(
-                    Mux(self.fault, Status.MALFORMED, Mux(self.link_down & self.is_remote, Status.LINK_DOWN, Status.OK))
+                    Mux(faulty, Status.MALFORMED, Mux(self.link_down & self.is_remote, Status.LINK_DOWN, Status.OK))
                 ),
-                *(self.collective.eq(self.is_collective & ~self.fault), self.on.eq(self.communicator)),
+                *(self.collective.eq(self.is_collective & ~faulty), self.on.eq(self.communicator)),
                 *(remote.eq(self.is_remote), condition.eq(self.has_condition), before.eq(self.ahead)),
-                *(running.eq(0), is_reported.eq(0), self.detail.eq(0), unsettled.eq(0), parts.eq(0)),
+                *(running.eq(0), is_reported.eq(0), self.detail.eq(self.fault), unsettled.eq(0), parts.eq(0)),
+                *(left.eq(self.timeout), timed.eq(self.timeout != 0)),
             ]
         with m.Elif(known):
             m.d.sync += [
                 parts.eq(Mux(self.start, self.parts, parts - self.part_ended)),
                 unsettled.eq(unsettled + Mux(self.begin, self.messages, self.start & self.asks) - self.acknowledged),
-                before.eq(before - self.passed),
+                *(before.eq(before - self.passed), left.eq(left - (running & self.tick & (left != 0)))),
             ]
             with m.If(self.start):
                 m.d.sync += running.eq(1)
@@ -110,7 +115,7 @@ class CommandSlot(wiring.Component):
             with m.If(self.reported):
                 m.d.sync += is_reported.eq(1)
             with m.If(alive & ~self.finished & ~self.reported):
-                self._failures(m, remote)
+                self._failures(m, remote, running & timed & self.tick & (left == 0))
             with m.If(self.free):
                 m.d.sync += [
                     *(self.used.eq(0), known.eq(0), self.collective.eq(0), self.failed.eq(0)),
@@ -118,9 +123,11 @@ class CommandSlot(wiring.Component):
                 ]
         return m
 
-    def _failures(self, m: Module, remote: Signal) -> None:
+    def _failures(self, m: Module, remote: Signal, late: Value) -> None:
         """What ends a command before it is through; the first counts."""
         with m.If(self.refused):
             m.d.sync += [self.failed.eq(1), self.status.eq(Status.REFUSED), self.detail.eq(self.reason)]
         with m.Elif(self.link_down & remote):
             m.d.sync += [self.failed.eq(1), self.status.eq(Status.LINK_DOWN)]
+        with m.Elif(late):
+            m.d.sync += [self.failed.eq(1), self.status.eq(Status.TIMEOUT)]

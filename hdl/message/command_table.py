@@ -19,7 +19,7 @@ Admit = data.StructLayout(
         "command": Command,
         "partition": 8,
         "born": 32,
-        "fault": 1,
+        "fault": 4,
         "is_collective": 1,
         "is_remote": 1,
         "has_condition": 1,
@@ -49,7 +49,7 @@ class CommandTable(wiring.Component):
     start : {valid, slot}: it runs, `parts` things of it, one a message to be acknowledged if it `asks`. part_ended,
         job_ended : one of them has ended. held : {valid, slot} of one that is about to start.
     begin : {valid, slot}: so many `messages` more to be acknowledged. acknowledged : {valid, answer}.
-    link_down : nothing gets through.
+    link_down : nothing gets through. tick : a unit of the timeouts is over.
     used, startable, collective, wanted, settled, failed : a bit a slot, see `CommandSlot`.
     generations : of all slots. report : stream of `Report`.
     start_slot, start_enable, start_command, fetch_slot, fetch_enable, fetch_command : two ports to what the slots
@@ -78,6 +78,7 @@ class CommandTable(wiring.Component):
                 "messages": In(7),
                 "acknowledged": In(data.StructLayout({"valid": 1, "answer": Acknowledged})),
                 "link_down": In(1),
+                "tick": In(1),
                 **{name: Out(slots) for name in vectors},
                 "generations": Out(GENERATION_BITS).array(slots),
                 "report": stream_out(Report),
@@ -135,7 +136,7 @@ class CommandTable(wiring.Component):
                 getattr(slot, name).eq(self.admit[name])
                 for name in ("fault", "is_collective", "is_remote", "has_condition")
             ),
-            slot.communicator.eq(self.admit.command.descriptor.communicator),
+            *(getattr(slot, name).eq(self.admit.command.descriptor[name]) for name in ("communicator", "timeout")),
             slot.met.eq(self.met[index]),
             slot.start.eq(names(self.start)),
             *(slot.parts.eq(self.parts), slot.asks.eq(self.asks), slot.held.eq(names(self.held))),
@@ -145,7 +146,7 @@ class CommandTable(wiring.Component):
             slot.acknowledged.eq(is_mine & ~answer.refused),
             slot.refused.eq(is_mine & answer.refused),
             slot.reason.eq(answer.reason),
-            slot.link_down.eq(self.link_down),
+            *(slot.link_down.eq(self.link_down), slot.tick.eq(self.tick)),
         ]
 
     def _memories(self, m: Module) -> None:

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from mtia.message import ATOM_BYTES, MAX_PIECES, MAX_RANKS, SUBGRAPHS, Comparison, DescriptorOp
+from mtia.message import ATOM_BYTES, MAX_PIECES, MAX_RANKS, SUBGRAPHS, Comparison, DescriptorOp, Fault
 
 from ..core.checks import require_int
 from .layouts import Communicator, Descriptor, Program
@@ -28,7 +28,7 @@ class DescriptorCheck(wiring.Component):
     Members
     -------
     descriptor : what is checked. partition : of the ring. communicator, program : the entries it names.
-    fault : it may not be started.
+    fault : the `Fault` for which it may not be started, the first that holds.
     """
 
     def __init__(self, *, communicators: int, programs: int):
@@ -40,7 +40,7 @@ class DescriptorCheck(wiring.Component):
                 "partition": In(8),
                 "communicator": In(Communicator),
                 "program": In(Program),
-                "fault": Out(1),
+                "fault": Out(4),
             }
         )
 
@@ -57,58 +57,46 @@ class DescriptorCheck(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d = self.descriptor
-        always, put, copied, collective = Signal(), Signal(), Signal(), Signal()
+        put, moves, collective = Signal(), Signal(), Signal()
         m.d.comb += [
-            always.eq(
-                (d.op > max(DescriptorOp))
-                | (d.comparison > max(Comparison))
-                | (d.partition != self.partition)
-                | d.semaphore[:2].any()
-            ),
-            copied.eq(d.input[:_ATOM_BITS].any() | d.output[:_ATOM_BITS].any()),
-            put.eq(copied | (d.peer >= MAX_RANKS)),
-            collective.eq(copied | self._communicator() | self._geometry()),
+            *(put.eq(d.op == DescriptorOp.PUT), collective.eq(d.op == DescriptorOp.COLLECTIVE)),
+            moves.eq(put | collective | (d.op == DescriptorOp.COPY)),
         ]
-        with m.Switch(d.op):
-            with m.Case(DescriptorOp.PUT):
-                m.d.comb += self.fault.eq(always | put)
-            with m.Case(DescriptorOp.COPY):
-                m.d.comb += self.fault.eq(always | copied)
-            with m.Case(DescriptorOp.COLLECTIVE):
-                m.d.comb += self.fault.eq(always | collective)
-            with m.Default():
-                m.d.comb += self.fault.eq(always)
+        wrong: list[tuple[Fault, Value]] = [
+            (Fault.OPERATION, d.op > max(DescriptorOp)),
+            (Fault.COMPARISON, d.comparison > max(Comparison)),
+            (Fault.PARTITION, d.partition != self.partition),
+            (Fault.SEMAPHORE, d.semaphore[:2].any()),
+            (Fault.INPUT, moves & d.input[:_ATOM_BITS].any()),
+            (Fault.OUTPUT, moves & d.output[:_ATOM_BITS].any()),
+            (Fault.PEER, put & (d.peer >= MAX_RANKS)),
+            *((fault, collective & holds) for fault, holds in self._collective()),
+        ]
+        for fault, holds in reversed(wrong):  # the first counts
+            with m.If(holds):
+                m.d.comb += self.fault.eq(fault)
         return m
 
-    def _communicator(self) -> Value:
-        """The communicator or the program is none, or none of the descriptor's."""
+    def _collective(self) -> list[tuple[Fault, Value]]:
+        """What of a collective may be wrong."""
         d, c, subgraphs = self.descriptor, self.communicator, self.program.subgraphs
-        return (
+        no_communicator = (
             (d.communicator >= self.communicators)
             | ~c.valid
             | (c.partition != d.partition)
             | (c.ranks == 0)
             | (c.ranks > MAX_RANKS)
             | (c.rank >= c.ranks)
-            | (d.program >= self.programs)
-            | (subgraphs == 0)
-            | (subgraphs > SUBGRAPHS)
-        )
-
-    def _geometry(self) -> Value:
-        """Something of the geometry is out of range."""
-        d, c = self.descriptor, self.communicator
-        return (
-            (d.root >= c.ranks)
-            | (d.output < c.output)
             | c.output[:_ATOM_BITS].any()
-            | (d.owners > c.ranks)
-            | d.chunk[:_ATOM_BITS].any()
-            | d.piece[:_ATOM_BITS].any()
-            | (d.last > d.chunk)
-            | (d.pieces == 0)
-            | (d.pieces > MAX_PIECES)
-            | d.format[:2].all()
-            | d.format[2:5].all()
-            | d.format[5]
         )
+        return [
+            (Fault.COMMUNICATOR, no_communicator),
+            (Fault.PROGRAM, (d.program >= self.programs) | (subgraphs == 0) | (subgraphs > SUBGRAPHS)),
+            (Fault.OUTPUT, d.output < c.output),
+            (Fault.ROOT, d.root >= c.ranks),
+            (Fault.OWNERS, d.owners > c.ranks),
+            (Fault.CHUNK, d.chunk[:_ATOM_BITS].any()),
+            (Fault.PIECE, d.piece[:_ATOM_BITS].any() | (d.pieces == 0) | (d.pieces > MAX_PIECES)),
+            (Fault.LAST, d.last > d.chunk),
+            (Fault.FORMAT, d.format[:2].all() | d.format[2:5].all() | d.format[5]),
+        ]

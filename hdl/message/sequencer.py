@@ -4,8 +4,9 @@ from amaranth import *
 from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+from amaranth.utils import ceil_log2
 
-from mtia.message import SUBGRAPHS
+from mtia.message import SUBGRAPHS, TIMEOUT_CYCLES
 
 from ..core.arbiter import Arbiter
 from ..core.checks import require_int, stream_in, stream_out
@@ -147,7 +148,7 @@ class Sequencer(wiring.Component):
         self._wait(m, commands, threads, semaphores, arrivals)
         self._read(m, threads, issue, semaphores, sizes, loads)
         connect(m, commands.report, completions.i)
-        m.d.comb += completions.now.eq(now)
+        m.d.comb += [completions.now.eq(now), commands.tick.eq(now[: ceil_log2(TIMEOUT_CYCLES)].all())]
         connect(m, completions.completion, wiring.flipped(self.completion))
         return m
 

@@ -95,6 +95,7 @@ class Node : public Units {
                 if (cycle >= command.over) complete(command, status::kOk, 0, cycle);
                 changed_ = true;
             }
+            if (!command.completed && cycle >= command.late) complete(command, status::kTimeout, 0, cycle);
             if (command.completed && command.idle()) {
                 ready_.erase(std::remove_if(ready_.begin(), ready_.end(), [&](Thread* each) { return each->command == &command; }),
                              ready_.end());
@@ -113,7 +114,9 @@ class Node : public Units {
         }
     }
     void start(Command& command, uint64_t cycle) {
-        if (tables_.malformed(command.fields, command.ring)) return complete(command, status::kMalformed, 0, cycle);
+        if (const int fault = tables_.malformed(command.fields, command.ring)) {
+            return complete(command, status::kMalformed, fault, cycle);
+        }
         if (command.collective()) {
             for (const Command& other : commands_) {
                 if (&other == &command) break;
@@ -123,6 +126,8 @@ class Node : public Units {
         }
         if (!met(command)) return;
         command.started = true;
+        const uint64_t timeout = command[descriptor::kTimeout];
+        if (timeout) command.late = cycle + timeout * kTimeoutCycles;
         next_ = std::max(next_, std::max(cycle, command.born + kStart));
         const uint64_t op = command[descriptor::kOp];
         command.threads.resize(op == descriptor_op::kNoop ? 0 : 1);

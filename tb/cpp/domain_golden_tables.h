@@ -172,28 +172,39 @@ struct Tables {
         : sizes(of), windows(of.windows), communicators(of.communicators), context(size_t{1} << kEntryAddressBits),
           programs(of.programs) {}
 
-    // Whether nothing of a descriptor from the ring of a partition may be done.
-    bool malformed(const Descriptor& d, uint64_t ring) const {
-        if (d[descriptor::kOp] > descriptor_op::kNoop || d[descriptor::kComparison] > comparison::kLess) return true;
-        if (d[descriptor::kPartition] != ring || d[descriptor::kSemaphore] % 4) return true;
-        if (d[descriptor::kOp] == descriptor_op::kNoop) return false;
-        if (d[descriptor::kInput] % kAtomBytes || d[descriptor::kOutput] % kAtomBytes) return true;
-        if (d[descriptor::kOp] == descriptor_op::kPut) return d[descriptor::kPeer] >= kMaxRanks;
-        return d[descriptor::kOp] == descriptor_op::kCollective && senseless(d);
+    // What is wrong with a descriptor from the ring of a partition, so that nothing of it may be done.
+    int malformed(const Descriptor& d, uint64_t ring) const {
+        const uint64_t op = d[descriptor::kOp];
+        if (op > descriptor_op::kNoop) return fault::kOperation;
+        if (d[descriptor::kComparison] > comparison::kLess) return fault::kComparison;
+        if (d[descriptor::kPartition] != ring) return fault::kPartition;
+        if (d[descriptor::kSemaphore] % 4) return fault::kSemaphore;
+        if (op == descriptor_op::kNoop) return fault::kNone;
+        if (d[descriptor::kInput] % kAtomBytes) return fault::kInput;
+        if (d[descriptor::kOutput] % kAtomBytes) return fault::kOutput;
+        if (op == descriptor_op::kPut && d[descriptor::kPeer] >= kMaxRanks) return fault::kPeer;
+        return op == descriptor_op::kCollective ? senseless(d) : fault::kNone;
     }
 
   private:
-    bool senseless(const Descriptor& d) const {
-        if (d[descriptor::kCommunicator] >= communicators.size() || d[descriptor::kProgram] >= programs.size()) return true;
+    int senseless(const Descriptor& d) const {
+        if (d[descriptor::kCommunicator] >= communicators.size()) return fault::kCommunicator;
         const Communicator& on = communicators[d[descriptor::kCommunicator]];
-        const uint64_t ranks = on[communicator::kRanks], format = d[descriptor::kFormat];
+        const uint64_t ranks = on[communicator::kRanks], format = d[descriptor::kFormat], pieces = d[descriptor::kPieces];
+        if (!on[communicator::kValid] || on[communicator::kPartition] != d[descriptor::kPartition] || ranks < 1 ||
+            ranks > kMaxRanks || on[communicator::kRank] >= ranks || on[communicator::kOutput] % kAtomBytes) {
+            return fault::kCommunicator;
+        }
+        if (d[descriptor::kProgram] >= programs.size()) return fault::kProgram;
         const uint64_t subgraphs = programs[d[descriptor::kProgram]][program::kSubgraphs];
-        return !on[communicator::kValid] || on[communicator::kPartition] != d[descriptor::kPartition] || ranks < 1 ||
-               ranks > kMaxRanks || on[communicator::kRank] >= ranks || d[descriptor::kRoot] >= ranks || subgraphs < 1 ||
-               subgraphs > kSubgraphs || d[descriptor::kOwners] > ranks || d[descriptor::kChunk] % kAtomBytes ||
-               d[descriptor::kPiece] % kAtomBytes || on[communicator::kOutput] % kAtomBytes ||
-               d[descriptor::kOutput] < on[communicator::kOutput] || d[descriptor::kLast] > d[descriptor::kChunk] ||
-               d[descriptor::kPieces] < 1 || d[descriptor::kPieces] > kMaxPieces || format % 4 == 3 || format / 4 > 6;
+        if (subgraphs < 1 || subgraphs > kSubgraphs) return fault::kProgram;
+        if (d[descriptor::kOutput] < on[communicator::kOutput]) return fault::kOutput;
+        if (d[descriptor::kRoot] >= ranks) return fault::kRoot;
+        if (d[descriptor::kOwners] > ranks) return fault::kOwners;
+        if (d[descriptor::kChunk] % kAtomBytes) return fault::kChunk;
+        if (d[descriptor::kPiece] % kAtomBytes || pieces < 1 || pieces > kMaxPieces) return fault::kPiece;
+        if (d[descriptor::kLast] > d[descriptor::kChunk]) return fault::kLast;
+        return format % 4 == 3 || format / 4 > 6 ? fault::kFormat : fault::kNone;
     }
 };
 

@@ -29,7 +29,8 @@ struct Thread {  // a subgraph that runs
 
 struct Command {  // a descriptor, and how far it is
     Descriptor fields;
-    uint64_t ring = 0, born = 0, over = 0;  // cycle of its doorbell; in which it is completed, once it has ended
+    uint64_t ring = 0, born = 0;
+    uint64_t over = 0, late = ~uint64_t{0};  // cycle in which it is completed, once it has ended; in which it fails
     uint16_t tag = 0;
     bool started = false, completed = false;
     int64_t sequence = 0, unsettled = 0;

@@ -15,7 +15,7 @@ from golden import collectives as golden
 from mtia import message
 from mtia.collectives import PROGRAMS, Algorithm, Collective
 from mtia.collectives_entries import encode
-from mtia.collectives_geometry import Geometry, descriptor, equal_chunk, geometry
+from mtia.collectives_geometry import LONGEST_TIMEOUT, Geometry, descriptor, equal_chunk, geometry
 from mtia.message_profiles import MessageParameters
 from mtia.near_memory import ReduceFormat, ReduceKind
 
@@ -37,7 +37,7 @@ class Job:
 
     bytes, root, kind, format: as in `mtia.collectives_geometry`; piece_limit: most bytes of a piece; seed: of the
     random inputs, if there are none; inputs: bytes of each rank; sizes: of an ALLTOALLV; start: cycle before which no
-    rank is told of it; skew: most cycles by which a rank hears of it later, by the seed.
+    rank is told of it; skew: most cycles by which a rank hears of it later, by the seed; timeout: of its descriptor.
     """
 
     collective: Collective
@@ -54,6 +54,7 @@ class Job:
     start: int = 0
     skew: int = 0
     communicator: int = 0
+    timeout: int = LONGEST_TIMEOUT
 
     @property
     def cut(self) -> Geometry:
@@ -194,6 +195,11 @@ class CollectiveRun:
         completions = self.domain.completions()
         return [self._result(number, job, completions) for number, job in enumerate(self._jobs)]
 
+    def reopen(self) -> None:
+        """Write all tables again: windows are open and communicators begin anew, as is needed after a failure."""
+        self._configure(sorted(self._first))
+        self.domain.run(cycles=self._parameters.communicators << 8 | 0xFFF)
+
     def _place(self, communicators: Sequence[int]) -> None:
         """Addresses, the same at every node."""
         at = _PAGE
@@ -291,6 +297,7 @@ class CollectiveRun:
             input=self._input[number],
             output=self._output[number],
             sizes=self._sizes[number] if job.sizes is not None else 0,
+            timeout=job.timeout,
         )
 
     def _result(self, number: int, job: Job, completions: Sequence[Completion]) -> JobResult:

@@ -23,6 +23,7 @@ _CODES: Mapping[str, type[enum.IntEnum] | type[enum.IntFlag]] = {
     "descriptor_op": message.DescriptorOp,
     "comparison": message.Comparison,
     "status": message.Status,
+    "fault": message.Fault,
     "work_op": message.WorkOp,
     "sync": message.Sync,
     "expect": message.Expect,
@@ -31,7 +32,7 @@ _CODES: Mapping[str, type[enum.IntEnum] | type[enum.IntFlag]] = {
     "base": message.Base,
     "extent": message.Extent,
 }
-_CONSTANTS = ("ATOM_BYTES", "MAX_RANKS", "MAX_PIECES", "SUBGRAPHS", "ENTRY_ADDRESS_BITS")
+_CONSTANTS = ("ATOM_BYTES", "MAX_RANKS", "MAX_PIECES", "SUBGRAPHS", "ENTRY_ADDRESS_BITS", "TIMEOUT_CYCLES")
 
 
 def text() -> str:

@@ -174,4 +174,5 @@ def test_a_malformed_descriptor_does_nothing():
     bench.domain.run(completions=1)
     (completion,) = bench.domain.completions()
     assert (completion.command, completion.status) == (5, message.Status.MALFORMED)
+    assert completion.detail == message.Fault.COMMUNICATOR
     assert bench.domain.counts()["flits_in"] == 0

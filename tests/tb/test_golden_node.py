@@ -154,6 +154,33 @@ def test_its_cycles_are_near_those_of_the_rtl(seed):
         assert 0.85 * rtl.cycles <= golden.cycles <= 1.15 * rtl.cycles, (job, rtl.cycles, golden.cycles)
 
 
+@pytest.mark.parametrize("rtl", [[0, 1, 2], [1], [0], []], ids=str)
+def test_a_refusal_hangs_nobody(rtl, seed):
+    """Rank 1 lets nothing in: its peers are told, and it gives up. Opened anew, all goes well."""
+    job = Job(
+        collective=Collective.ALLREDUCE,
+        algorithm=Algorithm.TWO_SHOT,
+        ranks=3,
+        bytes=4096,
+        piece_limit=PIECE,
+        seed=seed,
+        timeout=1,
+    )
+    bench = CollectiveRun(node(), [job], parameters=PARAMETERS, rtl=rtl)
+    bench.domain.configure(1, 0)  # its landing window
+    bench.domain.run(cycles=50)
+    (result,) = bench.run()
+    assert not result.match
+    status = message.Status
+    found = {each.node: (each.status, each.detail) for each in result.failures}
+    assert found == dict.fromkeys((0, 2), (status.REFUSED, message.Reason.WINDOW)) | {1: (status.TIMEOUT, 0)}
+    (late,) = (each for each in result.failures if each.node == 1)
+    assert message.TIMEOUT_CYCLES <= late.cycles <= 2 * message.TIMEOUT_CYCLES + 100
+    bench.reopen()
+    (again,) = bench.run()
+    assert again.match, (again.failures, again.first_mismatch)
+
+
 @pytest.mark.parametrize("rtl", [[0, 1], [0], [1], []], ids=str)
 def test_puts_copies_and_semaphores(rtl, seed):
     rng = np.random.default_rng(seed)
@@ -187,7 +214,7 @@ def test_puts_copies_and_semaphores(rtl, seed):
         1: (0, status.OK, 0, 4999, 1),
         2: (0, status.REFUSED, reason.KEY, 32, 1),
         3: (0, status.REFUSED, reason.RANGE, 64, 1),
-        4: (0, status.MALFORMED, 0, 0, 1),
+        4: (0, status.MALFORMED, message.Fault.PEER, 0, 1),
         5: (1, status.OK, 0, 999, 1),
         6: (1, status.OK, 0, 0, 1),
     }

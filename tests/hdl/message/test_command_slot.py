@@ -9,7 +9,7 @@ from hdl.message.command_slot import CommandSlot
 from hdl.message.command_table import CommandTable
 from hdl.message.starter import Starter
 from hdl.message.tables import Tables
-from mtia.message import Status
+from mtia.message import Fault, Status
 from tests.hdl.pysim import simulate
 
 FLAGS = ("startable", "wanted", "settled", "failed", "finished", "freeable")
@@ -80,8 +80,8 @@ def test_condition_is_wanted_when_it_is_its_turn():
 def test_fault():
     async def body(tick, get):
         await tick("allocate")
-        assert await tick("admit", "fault", "is_collective") == {"settled", "failed", "finished"}
-        assert get("status") == Status.MALFORMED
+        assert await tick("admit", "is_collective", fault=Fault.ROOT) == {"settled", "failed", "finished"}
+        assert (get("status"), get("detail")) == (Status.MALFORMED, Fault.ROOT)
         assert not get("collective")
 
     on_slot(body)
@@ -112,6 +112,40 @@ def test_link_down(remote):
         await tick("admit", is_remote=remote)
         assert ("failed" in await tick("link_down")) == bool(remote)
         assert get("status") == (Status.LINK_DOWN if remote else Status.OK)
+
+    on_slot(body)
+
+
+@pytest.mark.parametrize("timeout", [0, 1, 3])
+def test_timeout(timeout):
+    """Units count from the start; after so many the next tick ends it. None without a timeout."""
+
+    async def body(tick, get):
+        await tick("allocate")
+        await tick("admit", timeout=timeout)
+        await tick("tick")
+        await tick("tick")
+        await tick("start", parts=1)
+        for _ in range(timeout if timeout else 9):
+            assert "failed" not in await tick("tick")
+            assert "failed" not in await tick()
+        assert ("failed" in await tick("tick")) == bool(timeout)
+        assert (get("status"), get("detail")) == (Status.TIMEOUT if timeout else Status.OK, 0)
+        assert "freeable" not in await tick("reported")
+        assert "freeable" in await tick("part_ended") or not timeout
+
+    on_slot(body)
+
+
+def test_timeout_is_too_late():
+    async def body(tick, get):
+        await tick("allocate")
+        await tick("admit", timeout=1)
+        await tick("start", parts=1)
+        await tick("tick")
+        assert "finished" in await tick("part_ended")
+        assert "failed" not in await tick("tick")
+        assert get("status") == Status.OK
 
     on_slot(body)
 

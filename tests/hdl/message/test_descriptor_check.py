@@ -9,7 +9,7 @@ import pytest
 from golden.message_rules import malformed
 from hdl.message.descriptor_check import DescriptorCheck
 from hdl.message.layouts import Communicator, Descriptor, Program
-from mtia.message import COMMUNICATOR, DESCRIPTOR, PROGRAM, DescriptorOp, pack, unpack
+from mtia.message import COMMUNICATOR, DESCRIPTOR, PROGRAM, DescriptorOp, Fault, pack, unpack
 from tests.hdl.pysim import run
 
 COMMUNICATORS, PROGRAMS = 4, 6
@@ -45,15 +45,23 @@ WRONG = [
     ({"output": 1 << 28}, {1}),
 ]
 BAD_PEERS = [{"valid": 0}, {"ranks": 0}, {"ranks": 73}, {"rank": 5}, {"partition": 4}, {"output": (1 << 29) + 16}]
+#: what a wrong field is told as
+FAULT_OF = {
+    **{name: Fault[name.upper()] for name in ("comparison", "partition", "semaphore", "input", "output", "peer")},
+    **{name: Fault[name.upper()] for name in ("communicator", "program", "root", "owners", "chunk", "piece", "last")},
+    "op": Fault.OPERATION,
+    "pieces": Fault.PIECE,
+    "format": Fault.FORMAT,
+}
 SUBGRAPHS = {1: 2, 2: 0, 3: 5}
 
 
 def faults(rows):
-    """For (descriptor, communicator, program) each whether it is refused; the ring is that of partition 3."""
+    """For (descriptor, communicator, program) each what is wrong; the ring is that of partition 3."""
     dut = DescriptorCheck(communicators=COMMUNICATORS, programs=PROGRAMS)
     inputs = [dut.descriptor.as_value(), dut.partition, dut.communicator.as_value(), dut.program.as_value()]
     assert [len(value) for value in inputs] == [Descriptor.size, 8, Communicator.size, Program.size]
-    return [bool(fault) for (fault,) in run(dut, inputs, [dut.fault], rows)]
+    return [Fault(fault) for (fault,) in run(dut, inputs, [dut.fault], rows)]
 
 
 def row(descriptor, peers, subgraphs):
@@ -70,13 +78,33 @@ def test_one_wrong_field():
         descriptor = {**GOOD, "op": op} | change
         index = descriptor["communicator"]
         rows.append(row(descriptor, PEERS if index in (2, 4) else {}, SUBGRAPHS.get(descriptor["program"], 1)))
-        expected.append(op in {str(c): ops for c, ops in WRONG}[str(change)])
+        ((field, _),) = change.items()
+        wrong = op in {str(c): ops for c, ops in WRONG}[str(change)]
+        expected.append(FAULT_OF[field] if wrong else Fault.NONE)
     assert faults(rows) == expected
 
 
 def test_wrong_communicators():
     rows = [row({**GOOD, "op": op}, {**PEERS, **change}, 2) for op in DescriptorOp for change in BAD_PEERS]
-    assert faults(rows) == [op == DescriptorOp.COLLECTIVE for op in DescriptorOp for _ in BAD_PEERS]
+    assert faults(rows) == [
+        Fault.COMMUNICATOR if op == DescriptorOp.COLLECTIVE else Fault.NONE for op in DescriptorOp for _ in BAD_PEERS
+    ]
+
+
+def test_the_first_fault_counts():
+    """Wrong in one thing and in each that is looked at later."""
+    changes = [({"op": 9}, 1), *((change, max(ops)) for change, ops in WRONG if "op" not in change and 1 in ops)]
+    changes.sort(key=lambda item: FAULT_OF[next(iter(item[0]))])
+    names = [FAULT_OF[next(iter(change))] for change, _ in changes]
+    for at, first in enumerate(names):
+        later = {**GOOD}
+        for change, _ in changes[at:][::-1]:
+            later |= change
+        if first is Fault.OUTPUT:
+            later["output"] = 8
+        peers = {} if later["communicator"] in (1, 4) else PEERS
+        (found,) = faults([row(later, peers, SUBGRAPHS.get(later["program"], 1))])
+        assert found == first, (first, later)
 
 
 def test_good_ones():
@@ -104,8 +132,9 @@ def test_fuzz_against_golden(seed):
             )
         )
         expected.append(malformed(descriptor, known, directory))
-    assert 0.2 < sum(expected) / len(expected) < 0.9
     assert faults(rows) == expected
+    assert 0.2 < sum(map(bool, expected)) / len(expected) < 0.9
+    assert set(expected) >= set(Fault) - {Fault.PARTITION, Fault.OPERATION}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hdl.message.starter import Starter
 from hdl.message.step import StepMaker
 from hdl.message.tables import Space, Tables
 from hdl.message.visit import Visit
-from mtia.message import DescriptorOp, Extent, PacketOp, WorkOp
+from mtia.message import DescriptorOp, Extent, Fault, PacketOp, WorkOp
 from tests.hdl.pysim import run, simulate
 
 
@@ -177,7 +177,7 @@ def test_admission_numbers_collectives():
             assert ctx.get(dut.admit.valid) == 1 - number % 2
             ctx.set(dut.hold, 0)
             admit = ctx.get(dut.admit)
-            assert (admit.valid, admit.slot, admit.fault, admit.born) == (1, 3, bad, number)
+            assert (admit.valid, admit.slot, admit.fault, admit.born) == (1, 3, Fault.PIECE * bad, number)
             assert admit.command.tag == 0x1233
             sequences.append(admit.command.sequence)
             await ctx.tick()
