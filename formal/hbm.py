@@ -79,7 +79,7 @@ class RefreshProof(wiring.Component):
 
     def __init__(self, *, stall: int):
         self._stall = stall
-        widths = {"opens": 2, "busy": 2, "blocks": 2, "refuses": 1, "quiet": 1, "calm": 1, "clk": 1}
+        widths = {"opens": 2, "busy": 2, "prefers": 2, "blocks": 2, "refuses": 1, "quiet": 1, "calm": 1, "clk": 1}
         super().__init__({name: In(width) for name, width in widths.items()})
 
     def elaborate(self, platform: object) -> Module:
@@ -95,6 +95,7 @@ class RefreshProof(wiring.Component):
             refresh.mode.eq(RefreshMode.PER_BANK),
             refresh.open.eq(is_open),
             refresh.busy.eq(self.busy),
+            refresh.preferred.eq(self.prefers),
             refresh.can_precharge.eq(is_open & settled),
             refresh.can_refresh.eq(~is_open & settled),
             refresh.spaced.eq(1),

@@ -13,7 +13,11 @@ from .timer import timer
 FLAGS = (
     *("open", "can_activate", "can_precharge", "can_refresh"),
     *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
+    *("recent", "rested"),
 )
+
+#: bits of a bank's age, of which the highest alone is a row left and all together one left for good
+_AGE = 4
 
 
 class PoolCounts(data.Struct):
@@ -40,6 +44,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
     opened_read, opened_write: the bank is ready for column commands of that kind from the next
         cycle on, as its ACT is long enough ago
     found_read, found_write: requests in each pool for the row then open (with opened_...)
+    tick: time passes, for `recent` and `rested`
     reads, writes: changes of the pools
 
     open, row: a row is open, or opening
@@ -49,6 +54,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
     managing: refresh management is due; blocked: and must come before the next ACT
     done: no request waits for the open bank, and its next one is likely to be for another row:
         a bank learns from its last few rows whether to stay open
+    recent, rested: no `tick`, or 8 to 14 of them, since its last ACT or column command
     """
 
     def __init__(self, *, cycles: Cycles, row_bits: int, entries: int):
@@ -60,7 +66,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             name: In(1)
             for name in (
                 *("activate", "precharge", "refresh_bank", "refresh_all", "manage", "read", "write"),
-                *("opened_read", "opened_write"),
+                *("opened_read", "opened_write", "tick"),
             )
         }
         ports |= {"activate_row": In(row_bits), "found_read": In(count), "found_write": In(count)}
@@ -117,6 +123,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
         ]
         self._manage(m)
         self._predict(m)
+        self._rest(m)
         return m
 
     def _count(self, m: Module, kind: str, requests: data.View, *, opened: Value, found: Value) -> None:
@@ -161,3 +168,12 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             m.d.sync += conflicts.eq(0)
         with m.Elif(right & (conflicts != 3)):
             m.d.sync += conflicts.eq(conflicts + 1)
+
+    def _rest(self, m: Module) -> None:
+        """Count how long the bank was left alone."""
+        age = Signal(_AGE, init=(1 << _AGE) - 1)
+        with m.If(self.activate | self.read | self.write):
+            m.d.sync += age.eq(0)
+        with m.Elif(self.tick & ~age.all()):
+            m.d.sync += age.eq(age + 1)
+        m.d.comb += [self.recent.eq(age == 0), self.rested.eq(age[-1] & ~age.all())]

@@ -85,6 +85,10 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
         self._insert(m, banks, reads, writes)
         self._columns(m, banks, reads, writes, mode, refresh)
         self._rows(m, banks, reads, writes, mode, refresh)
+        # when reads queue, right after its use a bank is missed least; when none do, a row left for good is none's loss
+        crowded = Signal()
+        m.d.sync += crowded.eq(reads.level >= self.entries // 2)
+        m.d.comb += refresh.preferred.eq(Mux(crowded, banks.recent, banks.rested))
         time = Signal(self.patience_bits)
         m.d.sync += time.eq(time + 1)
         m.d.comb += [reads.tick.eq(time == 0), writes.tick.eq(time == 0)]

@@ -200,6 +200,33 @@ def test_edges(before, distance, flag):
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("use", ["activate", "read", "write"])
+def test_left_alone(use):
+    """`recent` until the first tick after a use, `rested` from the eighth to the fourteenth."""
+    dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
+
+    async def bench(ctx):
+        async def tick():
+            ctx.set(dut.tick, 1)
+            await ctx.tick()
+            ctx.set(dut.tick, 0)
+            await ctx.tick()
+
+        assert (ctx.get(dut.recent), ctx.get(dut.rested)) == (0, 0)  # never used
+        for first in (3, 20):  # ticks after a use: then another use comes
+            for name in ("activate", use):
+                ctx.set(getattr(dut, name), 1)
+                ctx.set(dut.tick, 1)  # a tick in the cycle of a use is none
+                await ctx.tick()
+                ctx.set(getattr(dut, name), 0)
+                ctx.set(dut.tick, 0)
+            for ticks in range(first):
+                assert (ctx.get(dut.recent), ctx.get(dut.rested)) == (ticks == 0, ticks in range(8, 15)), ticks
+                await tick()
+
+    simulate(dut, bench)
+
+
 def test_from_act_to_act_and_refresh():
     """RC is longer than RAS and RP here: it decides for a row that is closed as early as can be."""
     dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
