@@ -13,8 +13,14 @@ from .timer import timer
 FLAGS = (
     *("open", "can_activate", "can_precharge", "can_refresh"),
     *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
-    *("recent", "rested"),
+    *("recent", "rested", "lingers"),
 )
+
+#: bits of a bank's count of rows that were not used again
+_SURE = 4
+
+#: rows without a return after which a bank lingers no more, and ticks that it lingers
+_RETURNS, _LINGER = 3, 3
 
 #: bits of a bank's age, of which the highest alone is a row left and all together one left for good
 _AGE = 4
@@ -54,6 +60,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
     managing: refresh management is due; blocked: and must come before the next ACT
     done: no request waits for the open bank, and its next one is likely to be for another row:
         a bank learns from its last few rows whether to stay open
+    lingers: rows came back after one other, and the open one was used less than 3 `tick` ago
     recent, rested: no `tick`, or 8 to 14 of them, since its last ACT or column command
     """
 
@@ -154,19 +161,22 @@ class Bank(WithCycles, WithEntries, wiring.Component):
         m.d.comb += [self.managing.eq(activations >= c.raaimt), self.blocked.eq(activations >= c.raammt)]
 
     def _predict(self, m: Module) -> None:
-        """Learn from each row whether closing its bank without being asked was, or had been, right."""
-        conflicts = Signal(2)
+        """Learn from each row whether closing its bank without being asked was, or had been, right.
+
+        A row closed too early costs an ACT, one closed late nothing while ACTs are scarce: 14 times right, once wrong.
+        """
+        conflicts = Signal(_SURE)
         early, wanted = Signal(), Signal()
         m.d.comb += [
             wanted.eq(self.read_misses | self.write_misses | self.read_hits | self.write_hits),
-            self.done.eq(self.open & ~wanted & conflicts[1]),
+            self.done.eq(self.open & ~wanted & conflicts[1:].all()),
         ]
         right = (self.precharge & wanted) | (self.activate & early & (self.activate_row != self.row))
         with m.If(self.precharge):
             m.d.sync += early.eq(~wanted)
         with m.If(self.activate & early & (self.activate_row == self.row)):
             m.d.sync += conflicts.eq(0)
-        with m.Elif(right & (conflicts != 3)):
+        with m.Elif(right & ~conflicts.all()):
             m.d.sync += conflicts.eq(conflicts + 1)
 
     def _rest(self, m: Module) -> None:
@@ -177,3 +187,16 @@ class Bank(WithCycles, WithEntries, wiring.Component):
         with m.Elif(self.tick & ~age.all()):
             m.d.sync += age.eq(age + 1)
         m.d.comb += [self.recent.eq(age == 0), self.rested.eq(age[-1] & ~age.all())]
+        self._linger(m, age)
+
+    def _linger(self, m: Module, age: Signal) -> None:
+        """Learn whether rows take turns: then the open one is worth a wait, though another one is wanted."""
+        before = Signal(self.row_bits, reset_less=True)
+        returns = Signal(range(_RETURNS + 1))
+        m.d.comb += self.lingers.eq(self.open & (returns != 0) & (age < _LINGER))
+        with m.If(self.activate & (self.activate_row != self.row)):
+            m.d.sync += before.eq(self.row)
+            with m.If(self.activate_row == before):
+                m.d.sync += returns.eq(_RETURNS)
+            with m.Elif(returns != 0):
+                m.d.sync += returns.eq(returns - 1)

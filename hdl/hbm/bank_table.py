@@ -11,7 +11,6 @@ from .cycles import Cycles
 from .parts import WithCycles, WithEntries, WithGeometry
 from .select import read
 
-
 #: logarithm of the cycles from one tick of the banks to the next
 _TICK_BITS = 4
 

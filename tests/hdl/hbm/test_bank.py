@@ -227,6 +227,41 @@ def test_left_alone(use):
     simulate(dut, bench)
 
 
+def test_rows_that_take_turns():
+    """Lingers for three ticks after a use once a row came back after one other; no more after three others."""
+    dut = Bank(cycles=SHORT, row_bits=3, entries=ENTRIES)
+
+    async def bench(ctx):
+        async def cycle(**inputs):
+            for name in ("activate", "precharge", "read", "tick"):
+                ctx.set(getattr(dut, name), inputs.get(name, 0))
+            ctx.set(dut.activate_row, inputs.get("row", 0))
+            await ctx.tick()
+
+        async def row(number):
+            """Open a row for a while; whether the bank lingers with it."""
+            await cycle(activate=1, row=number)
+            found = ctx.get(dut.lingers)
+            await cycle(precharge=1)
+            assert not ctx.get(dut.lingers)
+            return found
+
+        assert [await row(number) for number in (5, 2, 5)] == [0, 0, 1]
+        assert [await row(number) for number in (5, 5)] == [1, 1]  # the same again says nothing
+        assert [await row(number) for number in (1, 3, 4, 6)] == [1, 1, 0, 0]
+        assert [await row(number) for number in (4, 2, 7, 6)] == [1, 1, 1, 0]
+        await cycle(activate=1, row=7)
+        for _ in range(2):  # an ACT, and a read after it
+            lingers = []
+            for _ in range(4):
+                lingers.append(ctx.get(dut.lingers))
+                await cycle(tick=1)
+            assert lingers == [1, 1, 1, 0]
+            await cycle(read=1)
+
+    simulate(dut, bench)
+
+
 def test_from_act_to_act_and_refresh():
     """RC is longer than RAS and RP here: it decides for a row that is closed as early as can be."""
     dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
