@@ -13,7 +13,7 @@ from .timer import timer
 FLAGS = (
     *("open", "can_activate", "can_precharge", "can_refresh"),
     *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
-    *("recent", "rested", "lingers"),
+    *("spent", "rested", "lingers"),
 )
 
 #: bits of a bank's count of rows that were not used again
@@ -22,7 +22,7 @@ _SURE = 4
 #: rows without a return after which a bank lingers no more, and ticks that it lingers
 _RETURNS, _LINGER = 3, 3
 
-#: bits of a bank's age, of which the highest alone is a row left and all together one left for good
+#: bits of a bank's age in ticks: with the highest a row is likely done with, with all of them long forgotten
 _AGE = 4
 
 
@@ -61,7 +61,8 @@ class Bank(WithCycles, WithEntries, wiring.Component):
     done: no request waits for the open bank, and its next one is likely to be for another row:
         a bank learns from its last few rows whether to stay open
     lingers: rows came back after one other, and the open one was used less than 3 `tick` ago
-    recent, rested: no `tick`, or 8 to 14 of them, since its last ACT or column command
+    spent: 4 to 7 `tick` since its last ACT or column command, or none where rows are not used again
+    rested: 8 to 14 of them
     """
 
     def __init__(self, *, cycles: Cycles, row_bits: int, entries: int):
@@ -129,8 +130,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             self.can_refresh.eq(~self.open & to_refresh),
         ]
         self._manage(m)
-        self._predict(m)
-        self._rest(m)
+        self._rest(m, sure=self._predict(m))
         return m
 
     def _count(self, m: Module, kind: str, requests: data.View, *, opened: Value, found: Value) -> None:
@@ -160,16 +160,18 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             m.d.sync += activations.eq(Mux(activations > c.raaimt, activations - c.raaimt, 0))
         m.d.comb += [self.managing.eq(activations >= c.raaimt), self.blocked.eq(activations >= c.raammt)]
 
-    def _predict(self, m: Module) -> None:
+    def _predict(self, m: Module) -> Signal:
         """Learn from each row whether closing its bank without being asked was, or had been, right.
 
         A row closed too early costs an ACT, one closed late nothing while ACTs are scarce: 14 times right, once wrong.
+        Gives whether it is sure of it.
         """
-        conflicts = Signal(_SURE)
+        conflicts, sure = Signal(_SURE), Signal()
         early, wanted = Signal(), Signal()
         m.d.comb += [
             wanted.eq(self.read_misses | self.write_misses | self.read_hits | self.write_hits),
-            self.done.eq(self.open & ~wanted & conflicts[1:].all()),
+            sure.eq(conflicts[1:].all()),
+            self.done.eq(self.open & ~wanted & sure),
         ]
         right = (self.precharge & wanted) | (self.activate & early & (self.activate_row != self.row))
         with m.If(self.precharge):
@@ -178,15 +180,19 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             m.d.sync += conflicts.eq(0)
         with m.Elif(right & ~conflicts.all()):
             m.d.sync += conflicts.eq(conflicts + 1)
+        return sure
 
-    def _rest(self, m: Module) -> None:
-        """Count how long the bank was left alone."""
+    def _rest(self, m: Module, *, sure: Signal) -> None:
+        """Count how long the bank was left alone, to tell when its row is done with."""
         age = Signal(_AGE, init=(1 << _AGE) - 1)
         with m.If(self.activate | self.read | self.write):
             m.d.sync += age.eq(0)
         with m.Elif(self.tick & ~age.all()):
             m.d.sync += age.eq(age + 1)
-        m.d.comb += [self.recent.eq(age == 0), self.rested.eq(age[-1] & ~age.all())]
+        m.d.comb += [
+            self.spent.eq(Mux(sure, age == 0, age[-2:] == 0b01)),
+            self.rested.eq(age[-1] & ~age.all()),
+        ]
         self._linger(m, age)
 
     def _linger(self, m: Module, age: Signal) -> None:

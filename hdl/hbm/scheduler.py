@@ -19,8 +19,8 @@ from .refresh import Refresh, RefreshWork
 from .select import RoundRobin, bit_of, index_of
 from .timer import timer
 
-#: cycles without a write after which reads are taken to be alone
-_ALONE = 256
+#: cycles after which no more requests of a kind are expected
+_SILENCE = 256
 
 
 class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
@@ -106,12 +106,14 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
     def _adapt(self, m: Module, banks: BankTable, reads: Pool, writes: Pool, mode: Mode, refresh: Refresh) -> None:
         """Fit the order of ACTs and the choice of banks to refresh to the traffic."""
         m.submodules.trial = trial = OrderTrial()
-        queued, alone = Signal(), timer(m, "to_alone", [(writes.level != 0, _ALONE)])
+        queued = Signal()
+        no_reads = timer(m, "to_no_reads", [(reads.level != 0, _SILENCE)])
+        no_writes = timer(m, "to_no_writes", [(writes.level != 0, _SILENCE)])
         m.d.sync += queued.eq(reads.level >= self.entries // 2)
-        # a bank is missed least right after its use while reads queue, else when its row was left for good; rows of
-        # the other kind wait between batches and are not left, so then any bank will do
+        # a bank is missed least once its row is done with, which shows sooner while reads queue; rows of the other
+        # kind wait between batches and are not done with, so then any bank will do, as without requests
         m.d.comb += [
-            refresh.preferred.eq(Mux(alone, Mux(queued, banks.recent, banks.rested), ~0)),
+            refresh.preferred.eq(Mux(no_writes & ~no_reads, Mux(queued, banks.spent, banks.rested), ~0)),
             trial.queued.eq(queued),
             trial.activate.eq(self.act_granted & ~mode.writing),
             trial.column.eq(reads.take),
@@ -254,7 +256,7 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
             turn.requests.eq(Mux(asked_for != 0, asked_for, banks.done & banks.can_precharge)),
             turn.taken.eq(self.maintain_granted & (refresh.work == RefreshWork.NONE)),
         ]
-        closing = index_of(m, turn.picked, name="closing")
+        closing, asked = index_of(m, turn.picked, name="closing"), Signal()
         with m.Switch(refresh.work):
             with m.Case(RefreshWork.CLOSE):
                 m.d.comb += self.maintain.op.eq(Mux(refresh.all, MaintainOp.PREA, MaintainOp.PRE))
@@ -265,7 +267,6 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
             with m.Default():
                 with m.If((turn.picked != 0) & ~refresh.held_all):
                     m.d.comb += self.maintain.op.eq(MaintainOp.PRE)
-        asked = Signal()
         m.d.comb += [
             asked.eq(refresh.work != RefreshWork.NONE),
             self.maintain.index.eq(Mux(asked, refresh.index, closing)),

@@ -202,7 +202,7 @@ def test_edges(before, distance, flag):
 
 @pytest.mark.parametrize("use", ["activate", "read", "write"])
 def test_left_alone(use):
-    """`recent` until the first tick after a use, `rested` from the eighth to the fourteenth."""
+    """`spent` from the fourth tick after a use to the seventh, `rested` from the eighth to the fourteenth."""
     dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
 
     async def bench(ctx):
@@ -212,7 +212,7 @@ def test_left_alone(use):
             ctx.set(dut.tick, 0)
             await ctx.tick()
 
-        assert (ctx.get(dut.recent), ctx.get(dut.rested)) == (0, 0)  # never used
+        assert (ctx.get(dut.spent), ctx.get(dut.rested)) == (0, 0)  # never used
         for first in (3, 20):  # ticks after a use: then another use comes
             for name in ("activate", use):
                 ctx.set(getattr(dut, name), 1)
@@ -221,8 +221,37 @@ def test_left_alone(use):
                 ctx.set(getattr(dut, name), 0)
                 ctx.set(dut.tick, 0)
             for ticks in range(first):
-                assert (ctx.get(dut.recent), ctx.get(dut.rested)) == (ticks == 0, ticks in range(8, 15)), ticks
+                assert (ctx.get(dut.spent), ctx.get(dut.rested)) == (ticks in range(4, 8), ticks in range(8, 15)), ticks
                 await tick()
+
+    simulate(dut, bench)
+
+
+def test_rows_that_are_not_used_again():
+    """After 14 rows that were closed for another one a bank is spent, and done, as soon as nothing waits for it."""
+    dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
+
+    async def bench(ctx):
+        async def cycle(**inputs):
+            for name in ("activate", "precharge"):
+                ctx.set(getattr(dut, name), inputs.get(name, 0))
+            for name in ("added", "added_hit", "taken"):
+                ctx.set(dut.reads[name], inputs.get(name, 0))
+            ctx.set(dut.read, inputs.get("taken", 0))
+            await ctx.tick()
+
+        await cycle(activate=1)
+        for row in range(17):
+            assert (ctx.get(dut.spent), ctx.get(dut.done)) == (row >= 14, row >= 14), row
+            await cycle(added=1)
+            assert not ctx.get(dut.done)
+            await cycle(precharge=1)
+            await cycle(activate=1)
+            ctx.set(dut.opened_read, 1)
+            ctx.set(dut.found_read, 1)
+            await cycle()
+            ctx.set(dut.opened_read, 0)
+            await cycle(taken=1)
 
     simulate(dut, bench)
 
