@@ -79,7 +79,7 @@ class RefreshProof(wiring.Component):
 
     def __init__(self, *, stall: int):
         self._stall = stall
-        widths = {"opens": 2, "busy": 2, "blocks": 2, "refuses": 1, "quiet": 1, "calm": 1, "clk": 1}
+        widths = {"opens": 2, "busy": 2, "prefers": 2, "blocks": 2, "refuses": 1, "quiet": 1, "calm": 1, "clk": 1}
         super().__init__({name: In(width) for name, width in widths.items()})
 
     def elaborate(self, platform: object) -> Module:
@@ -95,6 +95,7 @@ class RefreshProof(wiring.Component):
             refresh.mode.eq(RefreshMode.PER_BANK),
             refresh.open.eq(is_open),
             refresh.busy.eq(self.busy),
+            refresh.preferred.eq(self.prefers),
             refresh.can_precharge.eq(is_open & settled),
             refresh.can_refresh.eq(~is_open & settled),
             refresh.spaced.eq(1),
@@ -151,7 +152,7 @@ class PoolProof(wiring.Component):
         self._geometry = Geometry(sids=2, bank_groups=2, banks=1, rows=2, columns=2)
         widths = {"insert": 1, "place": 4, "lookup": 4, "opened": 1, "opened_bank": 2, "opened_row": 1}
         widths |= {"closed": 1, "closed_bank": 2, "closed_all": 1, "held": 1, "held_bank": 2, "blocked": 2}
-        widths |= {"sid": 1, "sid_only": 1, "can_activate": 4, "take": 1, "tick": 1, "clk": 1}
+        widths |= {"sid": 1, "sid_only": 1, "can_activate": 4, "by_place": 1, "take": 1, "tick": 1, "clk": 1}
         super().__init__({name: In(width) for name, width in widths.items()})
 
     def elaborate(self, platform: object) -> Module:
@@ -181,6 +182,7 @@ class PoolProof(wiring.Component):
             pool.sid.eq(self.sid),
             pool.sid_only.eq(self.sid_only),
             pool.can_activate.eq(self.can_activate),
+            pool.by_place.eq(self.by_place),
             pool.take.eq(taken),
             pool.tick.eq(self.tick),
         ]

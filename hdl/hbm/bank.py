@@ -13,7 +13,17 @@ from .timer import timer
 FLAGS = (
     *("open", "can_activate", "can_precharge", "can_refresh"),
     *("read_misses", "write_misses", "read_hits", "write_hits", "managing", "blocked", "done"),
+    *("spent", "rested", "lingers"),
 )
+
+#: bits of a bank's count of rows that were not used again
+_SURE = 4
+
+#: rows without a return after which a bank lingers no more, and ticks that it lingers
+_RETURNS, _LINGER = 3, 3
+
+#: bits of a bank's age in ticks: with the highest a row is likely done with, with all of them long forgotten
+_AGE = 4
 
 
 class PoolCounts(data.Struct):
@@ -40,6 +50,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
     opened_read, opened_write: the bank is ready for column commands of that kind from the next
         cycle on, as its ACT is long enough ago
     found_read, found_write: requests in each pool for the row then open (with opened_...)
+    tick: time passes, for `recent` and `rested`
     reads, writes: changes of the pools
 
     open, row: a row is open, or opening
@@ -49,6 +60,9 @@ class Bank(WithCycles, WithEntries, wiring.Component):
     managing: refresh management is due; blocked: and must come before the next ACT
     done: no request waits for the open bank, and its next one is likely to be for another row:
         a bank learns from its last few rows whether to stay open
+    lingers: rows came back after one other, and the open one was used less than 3 `tick` ago
+    spent: 4 to 7 `tick` since its last ACT or column command, or none where rows are not used again
+    rested: 8 to 14 of them
     """
 
     def __init__(self, *, cycles: Cycles, row_bits: int, entries: int):
@@ -60,7 +74,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             name: In(1)
             for name in (
                 *("activate", "precharge", "refresh_bank", "refresh_all", "manage", "read", "write"),
-                *("opened_read", "opened_write"),
+                *("opened_read", "opened_write", "tick"),
             )
         }
         ports |= {"activate_row": In(row_bits), "found_read": In(count), "found_write": In(count)}
@@ -116,7 +130,7 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             self.can_refresh.eq(~self.open & to_refresh),
         ]
         self._manage(m)
-        self._predict(m)
+        self._rest(m, sure=self._predict(m))
         return m
 
     def _count(self, m: Module, kind: str, requests: data.View, *, opened: Value, found: Value) -> None:
@@ -146,18 +160,49 @@ class Bank(WithCycles, WithEntries, wiring.Component):
             m.d.sync += activations.eq(Mux(activations > c.raaimt, activations - c.raaimt, 0))
         m.d.comb += [self.managing.eq(activations >= c.raaimt), self.blocked.eq(activations >= c.raammt)]
 
-    def _predict(self, m: Module) -> None:
-        """Learn from each row whether closing its bank without being asked was, or had been, right."""
-        conflicts = Signal(2)
+    def _predict(self, m: Module) -> Signal:
+        """Learn from each row whether closing its bank without being asked was, or had been, right.
+
+        A row closed too early costs an ACT, one closed late nothing while ACTs are scarce: 14 times right, once wrong.
+        Gives whether it is sure of it.
+        """
+        conflicts, sure = Signal(_SURE), Signal()
         early, wanted = Signal(), Signal()
         m.d.comb += [
             wanted.eq(self.read_misses | self.write_misses | self.read_hits | self.write_hits),
-            self.done.eq(self.open & ~wanted & conflicts[1]),
+            sure.eq(conflicts[1:].all()),
+            self.done.eq(self.open & ~wanted & sure),
         ]
         right = (self.precharge & wanted) | (self.activate & early & (self.activate_row != self.row))
         with m.If(self.precharge):
             m.d.sync += early.eq(~wanted)
         with m.If(self.activate & early & (self.activate_row == self.row)):
             m.d.sync += conflicts.eq(0)
-        with m.Elif(right & (conflicts != 3)):
+        with m.Elif(right & ~conflicts.all()):
             m.d.sync += conflicts.eq(conflicts + 1)
+        return sure
+
+    def _rest(self, m: Module, *, sure: Signal) -> None:
+        """Count how long the bank was left alone, to tell when its row is done with."""
+        age = Signal(_AGE, init=(1 << _AGE) - 1)
+        with m.If(self.activate | self.read | self.write):
+            m.d.sync += age.eq(0)
+        with m.Elif(self.tick & ~age.all()):
+            m.d.sync += age.eq(age + 1)
+        m.d.comb += [
+            self.spent.eq(Mux(sure, age == 0, age[-2:] == 0b01)),
+            self.rested.eq(age[-1] & ~age.all()),
+        ]
+        self._linger(m, age)
+
+    def _linger(self, m: Module, age: Signal) -> None:
+        """Learn whether rows take turns: then the open one is worth a wait, though another one is wanted."""
+        before = Signal(self.row_bits, reset_less=True)
+        returns = Signal(range(_RETURNS + 1))
+        m.d.comb += self.lingers.eq(self.open & (returns != 0) & (age < _LINGER))
+        with m.If(self.activate & (self.activate_row != self.row)):
+            m.d.sync += before.eq(self.row)
+            with m.If(self.activate_row == before):
+                m.d.sync += returns.eq(_RETURNS)
+            with m.Elif(returns != 0):
+                m.d.sync += returns.eq(returns - 1)

@@ -11,6 +11,9 @@ from .cycles import Cycles
 from .parts import WithCycles, WithEntries, WithGeometry
 from .select import read
 
+#: logarithm of the cycles from one tick of the banks to the next
+_TICK_BITS = 4
+
 
 class BankTable(WithGeometry, WithCycles, WithEntries, wiring.Component):
     """All banks of a pseudo-channel: hands commands to the bank that they name, and looks rows up.
@@ -22,7 +25,7 @@ class BankTable(WithGeometry, WithCycles, WithEntries, wiring.Component):
     read_hit, write_hit: the row of `lookup` is open for column commands of that kind in the next cycle
     each of `FLAGS`: one bit a bank index (0 where there is no bank)
 
-    Latency: a command counts from the next cycle on.
+    Latency: a command counts from the next cycle on. The banks' tick comes every 16 cycles.
     """
 
     def __init__(self, *, geometry: Geometry, cycles: Cycles, entries: int):
@@ -46,10 +49,14 @@ class BankTable(WithGeometry, WithCycles, WithEntries, wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         banks = []
+        time, tick = Signal(_TICK_BITS), Signal()
+        m.d.sync += time.eq(time + 1)
+        m.d.comb += tick.eq(time.all())
         for index in range(self.geometry.bank_count):
             bank = Bank(cycles=self.cycles, row_bits=self.geometry.row_bits, entries=self.entries)
             m.submodules[f"bank_{index}"] = Shared(bank)
             self._command(m, index, bank)
+            m.d.comb += bank.tick.eq(tick)
             m.d.comb += [getattr(self, name)[index].eq(getattr(bank, name)) for name in FLAGS]
             banks.append(bank)
         self._look_up(m, banks)

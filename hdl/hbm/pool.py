@@ -24,8 +24,9 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
     An entry is a hit from the cycle in which its column command would be legal for its bank until
     that bank is closed. Each cycle offers the column command of one hit and the ACT of one miss:
     the oldest whose command is allowed now. Hits go before others that are younger, so a request
-    may be passed any number of times; one that has waited for two `tick` goes before all that have
-    not, and if it is a miss the pool names it as `stale`, one after the other. Hits of another SID
+    may be passed any number of times; one that has waited for three `tick` goes before all that have
+    not, and if it is a miss the pool names it as `stale`, one after the other. `by_place` offers the
+    ACT of the miss in the lowest place instead, of those first that have waited for two `tick`. Hits of another SID
     than the last command's are passed by at most 63 commands, and then all of them have their turn;
     they are passed by none that has to wait for its own group while no hit of its SID is in another.
 
@@ -45,7 +46,7 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
     found : entries for the row that `opened` names.
     group_blocked : groups that take no column command now. sid, sid_only : the SID of the last
         one, which goes first; no other may go now.
-    can_activate : one bit a bank index: an ACT is allowed now.
+    can_activate : one bit a bank index: an ACT is allowed now. by_place : not the oldest's.
     column, column_slot : the column command offered (`valid`). take : it is issued.
     act : the ACT offered. stale : a miss that waits too long. tick : time passes.
     level, full : entries; no place is left.
@@ -73,6 +74,7 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
                 "sid": In(geometry.sid_bits),
                 "sid_only": In(1),
                 "can_activate": In(1 << geometry.index_bits),
+                "by_place": In(1),
                 "column": Out(data.StructLayout({"valid": 1, "place": place})),
                 "column_slot": Out(range(entries)),
                 "take": In(1),
@@ -94,7 +96,7 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
         n = self.entries
         m.submodules.age = age = AgeOrder(entries=n, picks=2)
         places = [Signal(self.geometry.place(), name=f"place_{i}", reset_less=True) for i in range(n)]
-        valid, hit, late, seen = (Signal(n, name=name) for name in ("valid", "hit", "late", "seen"))
+        valid, hit, late, aged, seen = (Signal(n, name=name) for name in ("valid", "hit", "late", "aged", "seen"))
         inserted, placed, taken = Signal(n), Signal(n), Signal(n)
         misses, late_misses = Signal(n), Signal(n)
         m.d.comb += [
@@ -109,16 +111,18 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
             self.full.eq(valid.all()),
         ]
         with m.If(self.tick):
-            m.d.sync += [seen.eq(valid), late.eq(seen)]
+            m.d.sync += [seen.eq(valid), aged.eq(seen), late.eq(aged)]
         m.d.sync += self.level.eq(self.level + self.insert.valid - self.take)
         for i in range(n):
             with m.If(inserted[i]):
-                m.d.sync += [places[i].eq(self.insert.place), valid[i].eq(1), seen[i].eq(0), late[i].eq(0)]
+                m.d.sync += [places[i].eq(self.insert.place), valid[i].eq(1)]
             with m.If(taken[i]):
-                m.d.sync += [valid[i].eq(0), seen[i].eq(0), late[i].eq(0)]
+                m.d.sync += valid[i].eq(0)
+            with m.If(inserted[i] | taken[i]):
+                m.d.sync += [seen[i].eq(0), aged[i].eq(0), late[i].eq(0)]
         self._hits(m, places, valid=valid, hit=hit, inserted=inserted, taken=taken)
         self._offer_column(m, places, hit=hit, late=late, age=age)
-        self._offer_act(m, places, misses=misses, age=age)
+        self._offer_act(m, places, misses=misses, aged=aged, age=age)
         self._name_stale(m, places, misses=late_misses)
         return m
 
@@ -235,14 +239,16 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
             m.d.comb += fullest[group].eq(Cat(mine >= other for other in usable).all())
         return fullest
 
-    def _offer_act(self, m: Module, places: list[data.View], *, misses: Value, age: AgeOrder) -> None:
-        """The oldest miss whose bank may be activated."""
-        choice = Signal(self.entries)
+    def _offer_act(self, m: Module, places: list[data.View], *, misses: Value, aged: Value, age: AgeOrder) -> None:
+        """The oldest miss whose bank may be activated, or the one in the lowest place."""
+        choice, waited, first = Signal(self.entries), Signal(self.entries), Signal(self.entries)
         m.d.comb += choice.eq(misses & Cat(bit_of(self.can_activate, place.index) for place in places))
         picked = Signal(self.geometry.place())
         m.d.comb += [
             age.choice[1].eq(choice),
-            picked.eq(read(m, age.oldest[1], places, name="act_place")),
+            waited.eq(choice & aged),
+            first.eq(Mux(self.by_place, lowest(Mux(waited != 0, waited, choice)), age.oldest[1])),
+            picked.eq(read(m, first, places, name="act_place")),
             self.act.valid.eq(choice != 0),
             self.act.index.eq(picked.index),
             self.act.row.eq(picked.row),

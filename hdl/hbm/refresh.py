@@ -24,10 +24,10 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
     """Refreshes the banks, one after the other or all at once.
 
     Per bank: a bank is owed a refresh every tREFI, the banks' times spread evenly. A bank for which
-    no request waits is refreshed when it is owed one, but only half a bank's share of tREFI after
-    the refresh before; one that is owed `postpone` of them is `held` (no more requests are served),
-    closed and refreshed. Refresh management (RFM) goes the same way: a bank past RAAIMT when it is
-    idle, one past RAAMMT at once.
+    no request waits is refreshed when it is owed one and `preferred`, or owed half of `postpone`,
+    but only half a bank's share of tREFI after the refresh before; one that is owed `postpone` of
+    them is `held` (no more requests are served), closed and refreshed. Refresh management (RFM) goes
+    the same way: a bank past RAAIMT when it is idle, one past RAAMMT at once.
 
     Refresh management is not affected by the mode.
 
@@ -38,6 +38,7 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
     mode: `RefreshMode`; to be set while nothing else goes on
     open, busy, can_precharge, can_refresh, managing, blocked: one bit a bank: its row is open,
         requests wait for it, and as `Bank`
+    preferred: one bit a bank: a good moment for it
     spaced: a REFPB or RFMPB may be issued, as far as the pseudo-channel goes; quiet, calm: and is in no
         ACT's way, or little. A refresh that could go waits 16 cycles for quiet and as many for calm.
     work, index, all: the command asked for in this cycle (CLOSE: PRE, with `all` PREA;
@@ -48,7 +49,7 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
     def __init__(self, *, geometry: Geometry, cycles: Cycles):
         self._geometry, self._cycles = geometry, cycles
         indices = 1 << geometry.index_bits
-        vectors = ("open", "busy", "can_precharge", "can_refresh", "managing", "blocked")
+        vectors = ("open", "busy", "preferred", "can_precharge", "can_refresh", "managing", "blocked")
         super().__init__(
             {
                 "mode": In(RefreshMode),
@@ -68,10 +69,10 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         indices = 1 << self.geometry.index_bits
-        owed, limit = Signal(indices), Signal(indices)
+        owed, half, limit = Signal(indices), Signal(indices), Signal(indices)
         served = Signal(indices)
         m.submodules.turn = turn = RoundRobin(inputs=indices)
-        due, must, one_by_one = Signal(indices), Signal(indices), Signal(indices)
+        due, late, must, one_by_one = (Signal(indices, name=name) for name in ("due", "late", "must", "one_by_one"))
         current, forced = Signal(indices), Signal()
         mode = Signal(RefreshMode)
         m.d.sync += mode.eq(self.mode)  # or all that follows from it would hang on a port
@@ -79,19 +80,22 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
         paced = timer(m, "pace", [(self.done, self.cycles.refi // self.geometry.bank_count // 2)])
         m.d.comb += [
             one_by_one.eq(Mux(mode == RefreshMode.PER_BANK, ~0, 0)),
-            due.eq(Mux(paced, ((owed & one_by_one) | self.managing) & ~self.busy, 0)),
+            due.eq(Mux(paced, ((owed & one_by_one & self.preferred) | self.managing) & ~self.busy, 0)),
+            late.eq(Mux(paced, half & one_by_one & ~self.busy, 0)),
             must.eq((limit & one_by_one) | self.blocked),
-            turn.requests.eq(Mux(must != 0, must, due)),
             self.index.eq(index_of(m, current, name="current_index")),
         ]
-        self._count(m, mode, owed=owed, limit=limit, served=served)
+        urgent, wanted = Signal(), Signal(indices)
+        m.d.sync += [urgent.eq(must != 0), wanted.eq(Mux(must != 0, must, Mux(due != 0, due, late)))]
+        m.d.comb += turn.requests.eq(wanted)
+        self._count(m, mode, owed=owed, half=half, limit=limit, served=served)
         refreshes, is_open = (current & owed & one_by_one) != 0, (current & self.open) != 0
         in_use = (current & self.busy) != 0
         waited = Signal(5)
         with m.FSM():
             with m.State("CHOOSE"):
                 m.d.comb += turn.taken.eq(1)
-                m.d.sync += [current.eq(turn.picked), forced.eq(must != 0), waited.eq(0)]
+                m.d.sync += [current.eq(turn.picked), forced.eq(urgent), waited.eq(0)]
                 with m.If((mode == RefreshMode.ALL_BANK) & ((limit != 0) | ((owed != 0) & ~self.busy.any()))):
                     m.next = "ALL"
                 with m.Elif(turn.picked != 0):
@@ -108,7 +112,7 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
                         m.d.comb += self.work.eq(Mux(refreshes, RefreshWork.REFRESH, RefreshWork.MANAGE))
                     with m.If(self.done):
                         m.d.comb += served.eq(Mux(refreshes, current, 0))
-                        m.next = "CHOOSE"
+                        m.next = "SETTLE"
             with m.State("ALL"):
                 m.d.comb += [self.held_all.eq(1), self.all.eq(1)]
                 with m.If(self.open != 0):
@@ -118,13 +122,17 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
                     m.d.comb += self.work.eq(RefreshWork.REFRESH)
                     with m.If(self.done):
                         m.d.comb += served.eq(~0)
-                        m.next = "CHOOSE"
+                        m.next = "SETTLE"
+            with m.State("SETTLE"):  # until what is chosen from knows of the command
+                m.next = "CHOOSE"
         return m
 
     def _all_can_refresh(self) -> Value:
         return self.can_refresh[: self.geometry.bank_count].all()
 
-    def _count(self, m: Module, mode: enum.EnumView, *, owed: Signal, limit: Signal, served: Signal) -> None:
+    def _count(
+        self, m: Module, mode: enum.EnumView, *, owed: Signal, half: Signal, limit: Signal, served: Signal
+    ) -> None:
         """Count the refreshes that each bank is owed; with REFAB all banks count alike."""
         banks, c = self.geometry.bank_count, self.cycles
         share, rest = divmod(c.refi, banks)
@@ -145,4 +153,8 @@ class Refresh(WithGeometry, WithCycles, wiring.Component):
                 m.d.sync += count.eq(0)
             with m.Else():
                 m.d.sync += count.eq(count + added - (served[bank] & (count != 0)))
-            m.d.comb += [owed[bank].eq(count != 0), limit[bank].eq(count >= c.postpone)]
+            m.d.comb += [
+                owed[bank].eq(count != 0),
+                half[bank].eq(count >= max(1, c.postpone // 2)),
+                limit[bank].eq(count >= c.postpone),
+            ]

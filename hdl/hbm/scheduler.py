@@ -12,10 +12,15 @@ from .commands import Geometry, MaintainOp, RefreshMode
 from .cycles import Cycles
 from .limits import ColumnLimits, RowLimits
 from .mode import Batching, Mode
+from .order_trial import OrderTrial
 from .parts import WithCycles, WithEntries, WithGeometry
 from .pool import Pool
 from .refresh import Refresh, RefreshWork
 from .select import RoundRobin, bit_of, index_of
+from .timer import timer
+
+#: cycles after which no more requests of a kind are expected
+_SILENCE = 256
 
 
 class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
@@ -29,7 +34,7 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
     pool (reads do not mind reads): so requests for an atom keep their order.
 
     geometry, cycles, entries (of each pool), batching: as the parts take them
-    patience_bits: a request is late after one to two times 2**patience_bits cycles
+    patience_bits: a request is late after 1 to 1.5 times 2**patience_bits cycles
 
     request: {write, place}; slot: the place in the pool that it takes
     read_room: a read may be issued, as there is room for its data
@@ -85,7 +90,8 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
         self._insert(m, banks, reads, writes)
         self._columns(m, banks, reads, writes, mode, refresh)
         self._rows(m, banks, reads, writes, mode, refresh)
-        time = Signal(self.patience_bits)
+        self._adapt(m, banks, reads, writes, mode, refresh)
+        time = Signal(self.patience_bits - 1)
         m.d.sync += time.eq(time + 1)
         m.d.comb += [reads.tick.eq(time == 0), writes.tick.eq(time == 0)]
         m.d.comb += [
@@ -96,6 +102,23 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
             self.idle.eq((reads.level == 0) & (writes.level == 0)),
         ]
         return m
+
+    def _adapt(self, m: Module, banks: BankTable, reads: Pool, writes: Pool, mode: Mode, refresh: Refresh) -> None:
+        """Fit the order of ACTs and the choice of banks to refresh to the traffic."""
+        m.submodules.trial = trial = OrderTrial()
+        queued = Signal()
+        no_reads = timer(m, "to_no_reads", [(reads.level != 0, _SILENCE)])
+        no_writes = timer(m, "to_no_writes", [(writes.level != 0, _SILENCE)])
+        m.d.sync += queued.eq(reads.level >= self.entries // 2)
+        # a bank is missed least once its row is done with, which shows sooner while reads queue; rows of the other
+        # kind wait between batches and are not done with, so then any bank will do, as without requests
+        m.d.comb += [
+            refresh.preferred.eq(Mux(no_writes & ~no_reads, Mux(queued, banks.spent, banks.rested), ~0)),
+            trial.queued.eq(queued),
+            trial.activate.eq(self.act_granted & ~mode.writing),
+            trial.column.eq(reads.take),
+            reads.by_place.eq(trial.by_place),
+        ]
 
     def _insert(self, m: Module, banks: BankTable, reads: Pool, writes: Pool) -> None:
         """Take a request into its pool."""
@@ -142,8 +165,7 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
         """Offer an ACT and another row command, and tell the pools what opens and closes."""
         g = self.geometry
         m.submodules.row_limits = limits = RowLimits(geometry=g, cycles=self.cycles)
-        stale = Signal.like(reads.stale)
-        held = Signal.like(reads.held)
+        stale, held = Signal.like(reads.stale), Signal.like(reads.held)
         m.d.comb += [
             stale.eq(Mux(mode.writing, writes.stale.as_value(), reads.stale.as_value())),
             held.valid.eq(refresh.held | stale.valid),
@@ -190,8 +212,7 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
             reads.can_activate.eq(allowed),
             writes.can_activate.eq(allowed),
         ]
-        own, other = Signal.like(self.act), Signal.like(self.act)
-        ready = Signal()
+        own, other, ready = Signal.like(self.act), Signal.like(self.act), Signal()
         m.d.comb += [
             own.eq(Mux(mode.writing, writes.act.as_value(), reads.act.as_value())),
             other.eq(Mux(mode.writing, reads.act.as_value(), writes.act.as_value())),
@@ -220,8 +241,7 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
         """Offer what the refresh asks for, else the PRE of a bank of which another row is wanted."""
         indices = 1 << self.geometry.index_bits
         m.submodules.turn = turn = RoundRobin(inputs=indices)
-        own_hits, own_misses = Signal(indices), Signal(indices)
-        other_hits, other_misses = Signal(indices), Signal(indices)
+        own_hits, own_misses, other_hits, other_misses = (Signal(indices) for _ in range(4))
         wanted, urgent, asked_for = Signal(indices), Signal(indices), Signal(indices)
         m.d.comb += [
             own_hits.eq(Mux(mode.writing, banks.write_hits, banks.read_hits)),
@@ -232,11 +252,11 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
             wanted.eq(
                 (own_misses & ~own_hits) | (Mux(mode.prepare, other_misses & ~other_hits, 0) & ~own_hits & ~own_misses)
             ),
-            asked_for.eq((wanted | urgent) & banks.can_precharge),
+            asked_for.eq(((wanted & ~banks.lingers) | urgent) & banks.can_precharge),
             turn.requests.eq(Mux(asked_for != 0, asked_for, banks.done & banks.can_precharge)),
             turn.taken.eq(self.maintain_granted & (refresh.work == RefreshWork.NONE)),
         ]
-        closing = index_of(m, turn.picked, name="closing")
+        closing, asked = index_of(m, turn.picked, name="closing"), Signal()
         with m.Switch(refresh.work):
             with m.Case(RefreshWork.CLOSE):
                 m.d.comb += self.maintain.op.eq(Mux(refresh.all, MaintainOp.PREA, MaintainOp.PRE))
@@ -247,7 +267,6 @@ class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
             with m.Default():
                 with m.If((turn.picked != 0) & ~refresh.held_all):
                     m.d.comb += self.maintain.op.eq(MaintainOp.PRE)
-        asked = Signal()
         m.d.comb += [
             asked.eq(refresh.work != RefreshWork.NONE),
             self.maintain.index.eq(Mux(asked, refresh.index, closing)),

@@ -200,6 +200,97 @@ def test_edges(before, distance, flag):
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("use", ["activate", "read", "write"])
+def test_left_alone(use):
+    """`spent` from the fourth tick after a use to the seventh, `rested` from the eighth to the fourteenth."""
+    dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
+
+    async def bench(ctx):
+        async def tick():
+            ctx.set(dut.tick, 1)
+            await ctx.tick()
+            ctx.set(dut.tick, 0)
+            await ctx.tick()
+
+        assert (ctx.get(dut.spent), ctx.get(dut.rested)) == (0, 0)  # never used
+        for first in (3, 20):  # ticks after a use: then another use comes
+            for name in ("activate", use):
+                ctx.set(getattr(dut, name), 1)
+                ctx.set(dut.tick, 1)  # a tick in the cycle of a use is none
+                await ctx.tick()
+                ctx.set(getattr(dut, name), 0)
+                ctx.set(dut.tick, 0)
+            for ticks in range(first):
+                assert (ctx.get(dut.spent), ctx.get(dut.rested)) == (ticks in range(4, 8), ticks in range(8, 15)), ticks
+                await tick()
+
+    simulate(dut, bench)
+
+
+def test_rows_that_are_not_used_again():
+    """After 14 rows that were closed for another one a bank is spent, and done, as soon as nothing waits for it."""
+    dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)
+
+    async def bench(ctx):
+        async def cycle(**inputs):
+            for name in ("activate", "precharge"):
+                ctx.set(getattr(dut, name), inputs.get(name, 0))
+            for name in ("added", "added_hit", "taken"):
+                ctx.set(dut.reads[name], inputs.get(name, 0))
+            ctx.set(dut.read, inputs.get("taken", 0))
+            await ctx.tick()
+
+        await cycle(activate=1)
+        for row in range(17):
+            assert (ctx.get(dut.spent), ctx.get(dut.done)) == (row >= 14, row >= 14), row
+            await cycle(added=1)
+            assert not ctx.get(dut.done)
+            await cycle(precharge=1)
+            await cycle(activate=1)
+            ctx.set(dut.opened_read, 1)
+            ctx.set(dut.found_read, 1)
+            await cycle()
+            ctx.set(dut.opened_read, 0)
+            await cycle(taken=1)
+
+    simulate(dut, bench)
+
+
+def test_rows_that_take_turns():
+    """Lingers for three ticks after a use once a row came back after one other; no more after three others."""
+    dut = Bank(cycles=SHORT, row_bits=3, entries=ENTRIES)
+
+    async def bench(ctx):
+        async def cycle(**inputs):
+            for name in ("activate", "precharge", "read", "tick"):
+                ctx.set(getattr(dut, name), inputs.get(name, 0))
+            ctx.set(dut.activate_row, inputs.get("row", 0))
+            await ctx.tick()
+
+        async def row(number):
+            """Open a row for a while; whether the bank lingers with it."""
+            await cycle(activate=1, row=number)
+            found = ctx.get(dut.lingers)
+            await cycle(precharge=1)
+            assert not ctx.get(dut.lingers)
+            return found
+
+        assert [await row(number) for number in (5, 2, 5)] == [0, 0, 1]
+        assert [await row(number) for number in (5, 5)] == [1, 1]  # the same again says nothing
+        assert [await row(number) for number in (1, 3, 4, 6)] == [1, 1, 0, 0]
+        assert [await row(number) for number in (4, 2, 7, 6)] == [1, 1, 1, 0]
+        await cycle(activate=1, row=7)
+        for _ in range(2):  # an ACT, and a read after it
+            lingers = []
+            for _ in range(4):
+                lingers.append(ctx.get(dut.lingers))
+                await cycle(tick=1)
+            assert lingers == [1, 1, 1, 0]
+            await cycle(read=1)
+
+    simulate(dut, bench)
+
+
 def test_from_act_to_act_and_refresh():
     """RC is longer than RAS and RP here: it decides for a row that is closed as early as can be."""
     dut = Bank(cycles=SHORT, row_bits=2, entries=ENTRIES)

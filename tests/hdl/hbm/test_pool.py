@@ -72,7 +72,8 @@ def test_random(coming, taking, late, by_sid, seed):
             blocked = bits(group for group in range(len(pool.group_blocked)) if rng.random() < 0.2)
             only = rng.random() < 0.2 and not by_sid
             allowed = bits(bank for bank in range(ODD.bank_count) if rng.random() < 0.5)
-            tick = late and rng.random() < 0.02
+            tick = late and rng.random() < 0.03
+            by_place = rng.random() < 0.5
             # what comes
             bank, row, column = rng.randrange(ODD.bank_count), rng.randrange(3), rng.randrange(2)
             inserted = not full and rng.random() < coming and (bank, row, column) not in {e.place for e in waiting}
@@ -94,6 +95,7 @@ def test_random(coming, taking, late, by_sid, seed):
             ctx.set(pool.sid_only, only)
             ctx.set(pool.can_activate, allowed)
             ctx.set(pool.tick, tick)
+            ctx.set(pool.by_place, by_place)
             # what it says
             assert bool(ctx.get(pool.conflict)) == (looked in {each.place for each in waiting})
             if opening:
@@ -115,17 +117,19 @@ def test_random(coming, taking, late, by_sid, seed):
                 place = place_of(column_offer["place"])
                 offered = next(each for each in free if each.place == place)
                 assert ctx.get(pool.column_slot) == offered.slot
-                overdue = [each for each in free if each.ticks >= 2]
+                overdue = [each for each in free if each.ticks >= 3]
                 assert not overdue or offered is overdue[0], "the oldest of those that waited for long goes first"
             misses = [each for each in waiting if not each.hit and allowed >> each.bank & 1]
             act = ctx.get(pool.act)
             assert bool(act["valid"]) == bool(misses)
             if misses:
-                assert (act["index"], act["row"]) in {(each.bank, each.row) for each in misses}
+                aged = [each for each in misses if each.ticks >= 2]
+                first = min(aged or misses, key=lambda each: each.slot) if by_place else misses[0]
+                assert (act["index"], act["row"]) == (first.bank, first.row)
             stale = ctx.get(pool.stale)
             if stale["valid"]:
                 named = [each for each in waiting if (each.bank, each.row) == (stale["index"], stale["row"])]
-                assert any(not each.hit and each.ticks >= 2 for each in named)
+                assert any(not each.hit and each.ticks >= 3 for each in named)
             met.update({("column", bool(free)), ("act", bool(misses)), ("full", full), ("stale", bool(stale["valid"]))})
             take = offered is not None and rng.random() < taking
             ctx.set(pool.take, take)
@@ -184,14 +188,14 @@ def test_oldest_first():
 
 
 def test_late_miss_is_named():
-    """After two ticks a miss that no one opens is named, until it is a hit; a younger one is not."""
+    """After three ticks a miss that no one opens is named, until it is a hit; a younger one is not."""
     pool = Pool(geometry=ODD, entries=4)
 
     async def bench(ctx):
         insert(ctx, pool, 5, 7, 1)
         await ctx.tick()
         ctx.set(pool.insert.valid, 0)
-        for tick in range(2):
+        for tick in range(3):
             assert not ctx.get(pool.stale.valid)
             ctx.set(pool.tick, 1)
             await ctx.tick()

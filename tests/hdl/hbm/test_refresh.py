@@ -21,22 +21,23 @@ class Banks:
     """Banks of a pseudo-channel as the refresh sees them, and what it does to them.
 
     busy: chance that a bank which is not held is in use; opening: that an idle one is opened
-    granted: chance that what is asked for is issued in a cycle
+    granted: chance that what is asked for is issued in a cycle; preferred: that a bank is for a while
     """
 
-    def __init__(self, geometry, random, *, busy=0.0, opening=0.0, granted=1.0, quiet=0.7):
+    def __init__(self, geometry, random, *, busy=0.0, opening=0.0, granted=1.0, quiet=0.7, preferred=1.0):
         self.geometry, self.random = geometry, random
         self.count = geometry.bank_count
-        self.chances = {"busy": busy, "opening": opening, "granted": granted, "quiet": quiet}
+        self.chances = {"busy": busy, "opening": opening, "granted": granted, "quiet": quiet, "preferred": preferred}
         self.open = [False] * self.count
         self.busy = [False] * self.count
+        self.preferred = [self.chance("preferred") for _ in range(self.count)]
         self.free_at = [0] * self.count  # cycle from which a bank may be refreshed
         self.close_at = [0] * self.count  # and from which it may be closed
         self.activations = [0] * self.count
         #: (cycle, RefreshWork, bank, or None for all)
         self.issued: list[tuple[int, RefreshWork, int | None]] = []
         self.cycle = 0
-        self.managed = False
+        self.managed, self.liked = False, None
 
     def chance(self, name):
         return self.random.random() < self.chances[name]
@@ -51,9 +52,11 @@ class Banks:
         """A cycle."""
         if self.random.random() < 0.2:
             self.busy = [self.chance("busy") for _ in range(self.count)]
+            self.preferred = [self.chance("preferred") for _ in range(self.count)]
         vectors = {
             "open": self.open,
             "busy": self.busy,
+            "preferred": self.preferred if self.liked is None else [each in self.liked for each in range(self.count)],
             "can_precharge": [self.can_close(bank) for bank in range(self.count)],
             "can_refresh": [self.can_refresh(bank) for bank in range(self.count)],
             "managing": [self.managed and each >= 3 for each in self.activations],
@@ -126,12 +129,12 @@ class Banks:
         return [cycle for cycle, what, where in self.issued if what == work and where == bank]
 
 
-def play(geometry, mode, cycles, seed, *, refi=None, managed=False, **chances):
-    """The banks after so many cycles."""
+def play(geometry, mode, cycles, seed, *, refi=None, managed=False, liked=None, **chances):
+    """The banks after so many cycles; of `liked` ones, those alone are ever preferred."""
     distances = replace(SHORT, refi=refi or 20 * geometry.bank_count)
     dut = Refresh(geometry=geometry, cycles=distances)
     banks = Banks(geometry, random.Random(seed), **chances)
-    banks.managed = managed
+    banks.managed, banks.liked = managed, liked
 
     async def bench(ctx):
         ctx.set(dut.mode, mode)
@@ -160,12 +163,14 @@ def most_owed(times, refi, cycles):
         {"busy": 1.0, "opening": 1.0},
         {"busy": 0.6, "opening": 0.3, "granted": 0.4, "quiet": 0.1},
         {"busy": 0.9, "opening": 0.9, "granted": 0.7, "quiet": 0.0},
+        {"preferred": 0.0},
+        {"busy": 0.7, "opening": 0.5, "preferred": 0.2},
     ],
-    ids=["idle", "always busy", "slow bus", "never quiet"],
+    ids=["idle", "always busy", "slow bus", "never quiet", "never preferred", "seldom preferred"],
 )
 def test_every_bank_in_time(geometry, chances, seed):
     """No bank is ever owed more than `postpone`, nor far ahead."""
-    refi = 30 * geometry.bank_count
+    refi = 36 * geometry.bank_count  # a refresh waits up to 31 cycles; some are for choosing and closing the bank
     periods = 9
     banks, distances = play(geometry, RefreshMode.PER_BANK, periods * refi, seed, refi=refi, **chances)
     for bank in range(geometry.bank_count):
@@ -184,6 +189,25 @@ def test_idle_banks_are_refreshed_at_once(seed):
     gaps = [after - before for before, after in itertools.pairwise(every)]
     assert max(gaps) < 2 * distances.refi // GEOMETRY.bank_count
     assert banks.times(RefreshWork.CLOSE) == []
+
+
+def test_banks_wait_until_they_are_preferred(seed):
+    """An idle bank that never is gets its first refresh when it is owed half of `postpone`, not before."""
+    refi = 400
+    banks, distances = play(GEOMETRY, RefreshMode.PER_BANK, 5 * refi, seed, refi=refi, preferred=0.0)
+    half = distances.postpone // 2
+    for bank in range(GEOMETRY.bank_count):
+        first, second, *_ = banks.times(RefreshWork.REFRESH, bank)
+        owed_at = (half - 1) * refi + (bank + 1) * refi // GEOMETRY.bank_count
+        assert owed_at <= first < owed_at + 2 * refi // GEOMETRY.bank_count + 31
+        assert second > first + refi // 2  # owed one less again
+
+
+def test_preferred_banks_go_first(seed):
+    """Of banks that are owed one, only the preferred are refreshed."""
+    refi = 400
+    banks, _ = play(GEOMETRY, RefreshMode.PER_BANK, refi + 40, seed, refi=refi, liked={1, 6})
+    assert [bank for _, work, bank in banks.issued if work == RefreshWork.REFRESH] == [1, 6]
 
 
 def test_busy_banks_are_left_alone(seed):
