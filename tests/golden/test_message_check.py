@@ -204,7 +204,7 @@ def test_seeded_bugs_go_wrong_in_some_order_of_events(number: int) -> None:
         order = Interleaving(trial, skew=2.0 * trial)
         group = Group(5, room=6 * ROOM, landing=4 * ROOM, image=encode([program]), mtu=96, interleaving=order)
         try:
-            back_to_back(group, np.random.default_rng(trial), 6, [name], root=2, piece_limit=96, program=0)
+            back_to_back(group, np.random.default_rng(trial), 6, [name], root=2, piece_limit=32, program=0)
         except (AssertionError, Deadlock, Overrun, RuntimeError):
             wrong += 1
             break
