@@ -83,15 +83,17 @@ def build(
     extra: Mapping[str, str],
     trace: bool,
     optimise: str,
+    apart: Sequence[str] = (),
 ) -> Path:
     """The file ``product`` that Verilator and the C++ compiler make of a design and ``harness``, a file of ``tb/cpp``.
 
     It is ``shared`` if Python loads it. ``extra`` are the headers that the harness includes beside ``lane_ports.h``,
-    ``bench.h``, ``streams.h`` and ``wave.h``: name -> text. From the cache or built now; raises
-    ``verilator.BuildError``.
+    ``bench.h``, ``streams.h`` and ``wave.h``: name -> text. Instances of the modules named ``apart``, or of those that
+    a pattern with ``?`` and ``*`` names, are evaluated each by itself instead of all in step. From the cache or built
+    now; raises ``verilator.BuildError``.
     """
     files = {
-        "lint.vlt": verilator.lint_file(),
+        "lint.vlt": verilator.lint_file() + "".join(f'no_inline -module "{name}"\n' for name in apart),
         "top.v": design.verilog if trace else with_registered_reset(design),
         "lane_ports.h": ports_header(design, trace=trace),
         "bench.h": (_SOURCES / "bench.h").read_text(),

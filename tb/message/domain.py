@@ -65,6 +65,9 @@ WIRE_ROLES: Mapping[str, str] = {
     "FarIn": "far_in",
 }
 
+#: Lanes of the reducer: all in step, what each has under way would not stay in the processor's registers.
+_APART = ("OrderedLane_??????????",)
+
 #: cycles between two looks at Python's signals and at the progress
 _SLICE_CYCLES = 512
 
@@ -365,7 +368,14 @@ def _sizes(parameters: MessageParameters) -> NDArray[np.int64]:
 def _library(design: Design, *, trace: bool) -> Path:
     """Shared library of a domain of such nodes, from the cache or built now."""
     return harness.build(
-        design, "domain.cpp", "domain.so", shared=True, extra=_headers(design), trace=trace, optimise="-O2"
+        design,
+        "domain.cpp",
+        "domain.so",
+        shared=True,
+        extra=_headers(design),
+        trace=trace,
+        optimise="-O2",
+        apart=_APART,
     )
 
 
