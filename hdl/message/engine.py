@@ -31,8 +31,8 @@ class MessageEngine(wiring.Component):
     Latency: 8 cycles and the memory's from the doorbell of a PUT to its first flit. Throughput: a flit a cycle each
     way, and a line of `parameters.line_bytes` a cycle through the reducer, if the memory keeps up.
 
-    Errors: a malformed descriptor is completed as such and does nothing; a refused packet is completed with its
-    reason. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
+    Errors: a malformed descriptor is completed as such, with what is wrong, and does nothing; a refused packet is
+    completed with its reason; a command that is not through in its timeout ends as TIMEOUT. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
 
     Parameters
     ----------
