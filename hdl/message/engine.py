@@ -32,7 +32,8 @@ class MessageEngine(wiring.Component):
     way, and a line of `parameters.line_bytes` a cycle through the reducer, if the memory keeps up.
 
     Errors: a malformed descriptor is completed as such, with what is wrong, and does nothing; a refused packet is
-    completed with its reason; a command that is not through in its timeout ends as TIMEOUT. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
+    completed with its reason; a command that is not through in its timeout ends as TIMEOUT. See `Sequencer`,
+    `Receiver`, `Sender`, `Reducer`.
 
     Parameters
     ----------
