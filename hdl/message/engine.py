@@ -33,8 +33,9 @@ class MessageEngine(wiring.Component):
     flit a cycle each way, and a line of `parameters.line_bytes` a cycle through the reducer, if the
     memory keeps up.
 
-    Errors: a malformed descriptor is completed as such and does nothing; a refused packet is
-    completed with its reason. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
+    Errors: a malformed descriptor is completed as such, with what is wrong, and does nothing; a
+    refused packet is completed with its reason; a command that is not through in its timeout ends
+    as TIMEOUT. See `Sequencer`, `Receiver`, `Sender`, `Reducer`.
 
     A memory port may answer after any time, in order. A write that it has taken is seen by every
     later read of any.

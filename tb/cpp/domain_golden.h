@@ -63,7 +63,7 @@ class Node : public Units {
   private:
     // cycles: from a doorbell to a program's first step, or to a single job; from an entry to the next; from what a
     // thread waits for to its next step; from the end to the completion; between two looks at a semaphore
-    static constexpr uint64_t kStart = 10, kDirect = 4, kEntry = 4, kResume = 5, kEnd = 6, kInterval = 32;
+    static constexpr uint64_t kStart = 10, kDirect = 4, kEntry = 4, kResume = 4, kEnd = 1, kInterval = 32;
     static constexpr int kDataAt = 15;  // of a word to `configure`
 
     std::vector<int64_t> sequences_;
