@@ -49,6 +49,7 @@ def run_cocotb(
     waves: bool = False,
     seed: int | None = None,
     folder: Path | None = None,
+    optimise: str = "-O1",
 ) -> CocotbRun:
     """Build ``component`` (or find it in the cache) and run the cocotb tests of ``module`` on it.
 
@@ -62,12 +63,13 @@ def run_cocotb(
     waves : write waves (FST, or VCD with a notice) into the folder.
     seed : seed of the run; by default MTIA_SEED, or 1. It is printed.
     folder : where log, results and waves go; by default a temporary folder that is kept only on failure or for waves.
+    optimise : optimisation option of the C++ compiler; a large model under a short bench is sooner done with -O0.
 
     Raises ``CocotbFailure`` with the message of every failed test, ``tb.verilator.BuildError``.
     """
     seed = int(os.environ.get("MTIA_SEED", _DEFAULT_SEED), 0) if seed is None else seed
     design = design_of(component, name=name)
-    executable = cocotb_executable(design, waves=waves)
+    executable = cocotb_executable(design, waves=waves, optimise=optimise)
     if waves and (notice := verilator.trace_notice()):
         print(notice)
     place = Path(tempfile.mkdtemp(prefix=f"mtia-{name}-")) if folder is None else folder
@@ -89,7 +91,7 @@ def parameters() -> dict[str, Any]:
     return json.loads(os.environ.get(_PARAMETERS, "{}"))
 
 
-def cocotb_executable(design: Design, *, waves: bool = False) -> Path:
+def cocotb_executable(design: Design, *, waves: bool = False, optimise: str = "-O1") -> Path:
     """Simulator of ``design`` with cocotb inside, from the cache or built now.
 
     The ports of the top module are the only signals the bench can see: making all signals public costs four
@@ -105,6 +107,7 @@ def cocotb_executable(design: Design, *, waves: bool = False) -> Path:
         options=["--vpi", "--timescale", "1ns/1ps", *verilator.warning_options(), *verilator.trace_options(waves)],
         flags=["-std=c++17"],
         link=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
+        optimise=optimise,
     )
     return recipe.fetch(files)
 

@@ -59,6 +59,7 @@ class Bench:
             parameters={"engine": self.engine} | self.figures | figures,
             folder=folder,
             seed=seed,
+            optimise="-O0",  # building takes longer than simulating
         )
 
 
