@@ -29,7 +29,9 @@ _AGE = 4
 class PoolCounts(data.Struct):
     """What happens in a cycle to the requests of one pool for a bank.
 
-    added: one comes; added_hit: and its row is open; taken: one is issued (it was a hit)
+    added : one comes.
+    added_hit : and its row is open, as `BankTable.read_hit` tells.
+    taken : one is issued; it was a hit.
     """
 
     added: 1
@@ -38,31 +40,50 @@ class PoolCounts(data.Struct):
 
 
 class Bank(WithCycles, WithEntries, wiring.Component):
-    """Row, timers and waiting requests of a bank.
+    """State of one bank: its row, what its timers allow, which requests wait for it.
 
-    A command takes effect in the cycle after its input is high; the outputs say what may be issued
-    in their own cycle, as far as this bank is concerned.
+    A command, and a change of the pools, counts from the cycle after its input is high; the outputs
+    hold for their own cycle, as far as this bank goes. Commands are not checked: what an output
+    forbids must not come. After reset the bank is closed, no timer runs and no request waits.
 
-    activate, activate_row: ACT, with its row
-    precharge: PRE or PREA
-    refresh_bank, refresh_all, manage: REFPB, REFAB, RFMPB
-    read, write: column commands
-    opened_read, opened_write: the bank is ready for column commands of that kind from the next
-        cycle on, as its ACT is long enough ago
-    found_read, found_write: requests in each pool for the row then open (with opened_...)
-    tick: time passes, for `recent` and `rested`
-    reads, writes: changes of the pools
+    It learns from its rows when one is done with. Closing a row was right when a request for
+    another one waited, or if none did, when the next ACT was of another one. And rows take turns
+    where one of the last three changes of row went back to the row before.
 
-    open, row: a row is open, or opening
-    column_read, column_write: it takes column commands of that kind
-    can_activate, can_precharge, can_refresh: by the bank's own timers
-    read_misses, write_misses, read_hits, write_hits: there are such requests in the pools
-    managing: refresh management is due; blocked: and must come before the next ACT
-    done: no request waits for the open bank, and its next one is likely to be for another row:
-        a bank learns from its last few rows whether to stay open
-    lingers: rows came back after one other, and the open one was used less than 3 `tick` ago
-    spent: 4 to 7 `tick` since its last ACT or column command, or none where rows are not used again
-    rested: 8 to 14 of them
+    Parameters
+    ----------
+    cycles : distances between commands.
+    row_bits : bits of a row, at least 1.
+    entries : requests that fit into each pool, at least 2.
+
+    Members
+    -------
+    activate, activate_row : ACT, and its row.
+    precharge : PRE or PREA.
+    refresh_bank, refresh_all, manage : REFPB, REFAB, RFMPB.
+    read, write : column commands.
+    opened_read, opened_write : the ACT is so long ago that column commands of that kind may come
+        from the next cycle on.
+    found_read, found_write : requests in each pool for the row then open, with `opened_...`.
+    tick : a unit of time is over, for `spent`, `rested` and `lingers`.
+    reads, writes : `PoolCounts` of each pool.
+    open : a row is open, or opening.
+    row : that row, or the last one.
+    column_read, column_write : the row is open for column commands of that kind.
+    can_activate : closed, not `blocked`, and ACT may come.
+    can_precharge : open, and PRE may come.
+    can_refresh : closed, and REFPB, REFAB or RFMPB may come.
+    read_hits, write_hits : requests wait for the row that is open for their kind.
+    read_misses, write_misses : others wait, those for a row still opening among them.
+    managing : RAAIMT activations are counted: a refresh management is due. REFPB, REFAB and RFMPB
+        take RAAIMT off, never below 0. Always 0 without a RAAMMT.
+    blocked : RAAMMT are counted: it must come before the next ACT.
+    done : open, no request waits, and the last 14 closings or more were all right.
+    lingers : open, rows take turns, and fewer than 3 `tick` since the last ACT or column command.
+    spent : 4 to 7 `tick` since then; none yet where the last 14 closings or more were all right.
+    rested : 8 to 14 `tick` since then.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, cycles: Cycles, row_bits: int, entries: int):

@@ -18,14 +18,31 @@ _TICK_BITS = 4
 class BankTable(WithGeometry, WithCycles, WithEntries, wiring.Component):
     """All banks of a pseudo-channel: hands commands to the bank that they name, and looks rows up.
 
-    act, precharge, refresh, manage, column: commands of this cycle (`valid`) and their banks;
-        `column` is for the kind `column_write`; precharge_all, refresh_all: of all banks
-    opened_read, opened_write: as the pools see them: bank and row; found_read, found_write: entries
-    insert_read, insert_write: a request comes to the pool of that kind, at `lookup`
-    read_hit, write_hit: the row of `lookup` is open for column commands of that kind in the next cycle
-    each of `FLAGS`: one bit a bank index (0 where there is no bank)
+    Latency: a command counts from the next cycle on, `lookup` in its own. Every input may be used
+    in each cycle. The `tick` of the banks comes every 16 cycles. What the flags forbid must not
+    come (`Bank`).
 
-    Latency: a command counts from the next cycle on. The banks' tick comes every 16 cycles.
+    Parameters
+    ----------
+    geometry : address fields.
+    cycles : distances between commands.
+    entries : requests that fit into each pool, as `Bank` takes them.
+
+    Members
+    -------
+    act : ACT {valid, index, row}.
+    precharge, refresh, manage : PRE, REFPB, RFMPB {valid, index}.
+    precharge_all, refresh_all : PREA, REFAB.
+    column, column_write : a column command {valid, index}, and that it is a WR.
+    opened_read, opened_write : {valid, index, row}: the bank opens its row for column commands of
+        that kind, as the pools see it.
+    found_read, found_write : entries of each pool for that row.
+    insert_read, insert_write : a request for `lookup` comes to the pool of that kind.
+    lookup : place of an atom.
+    read_hit, write_hit : its row is open for column commands of that kind in the next cycle.
+    open, can_activate, can_precharge, can_refresh, read_misses, write_misses, read_hits, write_hits
+        : one bit a bank index, as `Bank` gives them; 0 where there is no bank.
+    managing, blocked, done, spent, rested, lingers : likewise.
     """
 
     def __init__(self, *, geometry: Geometry, cycles: Cycles, entries: int):

@@ -22,34 +22,57 @@ class Pool(WithGeometry, WithEntries, wiring.Component):
     """The waiting reads, or the waiting writes, of a pseudo-channel.
 
     An entry is a hit from the cycle in which its column command would be legal for its bank until
-    that bank is closed. Each cycle offers the column command of one hit and the ACT of one miss:
-    the oldest whose command is allowed now. Hits go before others that are younger, so a request
-    may be passed any number of times; one that has waited for three `tick` goes before all that have
-    not, and if it is a miss the pool names it as `stale`, one after the other. `by_place` offers the
-    ACT of the miss in the lowest place instead, of those first that have waited for two `tick`. Hits of another SID
-    than the last command's are passed by at most 63 commands, and then all of them have their turn;
-    they are passed by none that has to wait for its own group while no hit of its SID is in another.
+    that bank is closed, otherwise a miss. Each cycle offers the column command of one hit and the
+    ACT of one miss, whatever is older, so a request may be passed any number of times. A request
+    that has waited for three `tick` is late; a late miss is named as `stale`, one after the other.
+
+    Column command: of the hits that the limits allow the late ones; else those of the last
+    command's SID, in the groups that have most hits among those not blocked; else any of that SID;
+    else any. Of these the oldest. Before all of them come the hits of other SIDs once 63 commands
+    in a row have passed such hits, and nothing else is offered then. Hits of other SIDs, if some
+    may go, also come before those of the last SID that are not late, where these are all in one
+    group, those of others in several, and a SID whose turn came after 63 commands has no more hits.
+
+    ACT: of the misses that `can_activate` allows the oldest; with `by_place` the one in the lowest
+    place, among those that have waited for two `tick` if there are any.
+
+    Latency: an entry is offered from the cycle after it came, a miss as a hit from the cycle after
+    `opened`; the place of an entry that is taken is free in the next cycle. Throughput: one in and
+    one out a cycle. Empty after reset. What an offer does not allow is not checked.
 
     Parameters
     ----------
-    geometry : address fields. entries : requests that fit, at least 2.
-    by_sid : column commands of any SID may follow each other; groups are those of each SID.
+    geometry : address fields.
+    entries : requests that fit, at least 2.
+    by_sid : column commands of any SID may follow each other; groups are those of each SID, and
+        none goes before another for its SID.
 
     Members
     -------
-    insert, insert_hit : a request comes (`valid`); its row is open. Not while `full`.
-    slot : the place that it takes.
-    lookup, conflict : whether a request for that atom waits here, the one that comes now included
-        from the next cycle on.
-    opened, closed, held : a bank becomes ready for these column commands, with its row; a bank is
-        closed (`closed_all`: all are); column commands of that bank wait.
+    insert : a request comes {valid, place}. Not while `full`.
+    insert_hit : its row is open in the next cycle.
+    slot : the place in the pool that it takes.
+    lookup, conflict : whether a request for that atom waits, one that comes now from the next cycle
+        on.
+    opened : a bank opens its row for these column commands {valid, index, row}.
+    closed : a bank is closed {valid, index}.
+    closed_all : all are.
+    held : column commands of that bank wait {valid, index}.
     found : entries for the row that `opened` names.
-    group_blocked : groups that take no column command now. sid, sid_only : the SID of the last
-        one, which goes first; no other may go now.
-    can_activate : one bit a bank index: an ACT is allowed now. by_place : not the oldest's.
-    column, column_slot : the column command offered (`valid`). take : it is issued.
-    act : the ACT offered. stale : a miss that waits too long. tick : time passes.
+    group_blocked : a bit a group: it takes no column command now.
+    sid : of the last column command.
+    sid_only : no other SID may go now.
+    can_activate : one bit a bank index: an ACT is allowed now.
+    by_place : the order of the ACTs.
+    column, column_slot : the column command offered {valid, place}, and its place in the pool.
+    take : it is issued. Not without `column.valid`.
+    act : the ACT offered {valid, index, row}.
+    stale : a late miss {valid, index, row}, until it is a hit; another one after up to `entries`
+        cycles.
+    tick : a unit of time is over.
     level, full : entries; no place is left.
+
+    Raises TypeError or ValueError for `entries` or `by_sid` that are not so.
     """
 
     def __init__(self, *, geometry: Geometry, entries: int, by_sid: bool = False):

@@ -23,27 +23,43 @@ class RefreshWork(enum.Enum, shape=2):
 class Refresh(WithGeometry, WithCycles, wiring.Component):
     """Refreshes the banks, one after the other or all at once.
 
-    Per bank: a bank is owed a refresh every tREFI, the banks' times spread evenly. A bank for which
-    no request waits is refreshed when it is owed one and `preferred`, or owed half of `postpone`,
-    but only half a bank's share of tREFI after the refresh before; one that is owed `postpone` of
-    them is `held` (no more requests are served), closed and refreshed. Refresh management (RFM) goes
-    the same way: a bank past RAAIMT when it is idle, one past RAAMMT at once.
+    Per bank: each is owed a refresh every tREFI, their times spread evenly. A bank for which no
+    request waits is refreshed when it is owed one and `preferred`, or owed half of `postpone`, but
+    only half a bank's share of tREFI after the last command issued here. One that is owed
+    `postpone` of them is `held`, closed and refreshed at once. Banks of equal urgency take turns.
+    If requests come for a bank that is not `held`, it is left alone again.
 
-    Refresh management is not affected by the mode.
+    All banks: they are owed a refresh together every tREFI. When they are owed one and no request
+    waits, or are owed `postpone`, all are held, closed (PREA) and refreshed (REFAB).
 
-    All banks: when the pools are empty or `postpone` refreshes are owed, all banks are held, closed
-    (PREA) and refreshed (REFAB).
+    Refresh management goes like a refresh of the bank, in every mode: a bank that is `managing`
+    when no request waits for it, one that is `blocked` at once. A REFPB serves for it where one is
+    owed too.
 
-    geometry, cycles: address fields, distances
-    mode: `RefreshMode`; to be set while nothing else goes on
-    open, busy, can_precharge, can_refresh, managing, blocked: one bit a bank: its row is open,
-        requests wait for it, and as `Bank`
-    preferred: one bit a bank: a good moment for it
-    spaced: a REFPB or RFMPB may be issued, as far as the pseudo-channel goes; quiet, calm: and is in no
-        ACT's way, or little. A refresh that could go waits 16 cycles for quiet and as many for calm.
-    work, index, all: the command asked for in this cycle (CLOSE: PRE, with `all` PREA;
-        REFRESH: REFPB, with `all` REFAB; MANAGE: RFMPB); done: it is issued
-    held, held_all: no other command to the bank `index`, to any bank
+    Latency: 2 cycles from its cause to the work on a bank. After reset no refresh is owed.
+
+    Parameters
+    ----------
+    geometry : address fields.
+    cycles : distances between commands, tREFI and `postpone`.
+
+    Members
+    -------
+    mode : `RefreshMode`, to be set while nothing else goes on; it counts from the next cycle on.
+        OFF forgets what is owed.
+    open, can_precharge, can_refresh, managing, blocked : one bit a bank index, as `BankTable` gives
+        them.
+    busy : one bit a bank index: requests wait for it.
+    preferred : one bit a bank index: a good moment for its refresh.
+    spaced : a REFPB or RFMPB may be issued, as far as the pseudo-channel goes.
+    quiet, calm : it is in no ACT's way, or little. One that could go waits for `quiet` for 16
+        cycles, for either for 15 more, then for `spaced` alone.
+    work : the command asked for in this cycle: CLOSE is PRE, REFRESH is REFPB, MANAGE is RFMPB.
+    all : it is for all banks: CLOSE is PREA, REFRESH is REFAB.
+    index : its bank.
+    done : it is issued. Not with `work` NONE.
+    held : no column command and no ACT to the bank `index`.
+    held_all : none to any bank.
     """
 
     def __init__(self, *, geometry: Geometry, cycles: Cycles):

@@ -26,23 +26,31 @@ _SILENCE = 256
 class Scheduler(WithGeometry, WithCycles, WithEntries, wiring.Component):
     """Pools, banks and pickers of a pseudo-channel.
 
-    Each cycle it issues at most one column command, and offers one ACT and one other row command
-    for the channel's row bus. Rows stay open until another row of the bank is wanted and no hit for
-    the open one waits, until a request waits too long, or for a refresh.
+    A request is taken if its pool has a place and none for its atom waits (reads do not mind
+    reads), so those for an atom keep their order. In the next cycle it may be a column command, or
+    its ACT is offered. A row is closed once another is wanted, no hit waits and its bank does not
+    linger; for a late request or a refresh; or if its bank is `done`. See `Pool`, `Bank`,
+    `Refresh`, `OrderTrial`.
 
-    A request is taken when its pool has a place and no request for the same atom waits in either
-    pool (reads do not mind reads): so requests for an atom keep their order.
+    Parameters
+    ----------
+    geometry, cycles : as the parts take them. entries : of each pool, at least 2. batching : of
+        `Mode`.
+    patience_bits : 1 to 24; a request is late after 1 to 1.5 times 2**patience_bits cycles.
 
-    geometry, cycles, entries (of each pool), batching: as the parts take them
-    patience_bits: a request is late after 1 to 1.5 times 2**patience_bits cycles
+    Members
+    -------
+    request : stream of {write, place}; `ready` depends on it. slot : the place that it takes.
+    read_room : a read may be issued. column : what is issued {valid, write, slot, place}.
+    act, maintain : offered {valid, index, row}, {op, index}; each may change until it is granted.
+    act_granted, maintain_granted : it is issued; only what is offered. refresh_mode : see
+        `Refresh`.
+    writing, turned : see `Mode`. idle : no request waits. precharged : a PRE for a request is
+        issued.
+    refresh_blocks : requests wait for a closed bank that cannot be refreshed: most likely it is
+        now.
 
-    request: {write, place}; slot: the place in the pool that it takes
-    read_room: a read may be issued, as there is room for its data
-    column: the column command issued {valid, write, slot, place}
-    act: {valid, index, row} and maintain: {op, index} offered; act_granted, maintain_granted
-    refresh_mode: `RefreshMode`
-    writing, turned, idle: the mode; it changes; no request waits
-    precharged: a PRE for a request is issued; refresh_blocks: requests wait for a bank in refresh
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(

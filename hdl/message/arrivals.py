@@ -22,11 +22,12 @@ class _State(enum.Enum, shape=1):
 
 
 class Arrivals(wiring.Component):
-    """Keeps what threads wait for, and asks for it once when they begin to wait and once more each time when
-    something of it arrived: nothing is asked in vain again and again.
+    """Asks the receiver for what threads wait for: when a thread begins to wait, and when
+    something of it arrived.
 
-    One question at a time, threads in turn; 1 cycle from an arrival to the question, and the answer wakes the thread
-    in its cycle.
+    One question at a time, threads in turn. Latency: 1 cycle from the beginning of a wait, or from
+    an arrival, to the question, where none is under way; an answer wakes its thread in its own
+    cycle. After reset nobody waits.
 
     Parameters
     ----------
@@ -34,11 +35,17 @@ class Arrivals(wiring.Component):
 
     Members
     -------
-    wait : what a thread waits for from the next cycle on.
-    waits_event, waits_token : a bit a thread: it does wait.
-    arrived, arrived_event : a query of the next cycle sees another bit of that event; ready_arrived : a READY came.
-    query, answer, ready_query, ready_answer : streams to and from the receiver; each question takes its READY.
-    wake : the thread's answer was yes. asked : the thread asked for.
+    wait : what a thread waits for from the next cycle on, a `Wait`.
+    waits_event, waits_token : a bit a thread: it does wait, for arrivals or for a READY.
+    arrived, arrived_event : a query of the next cycle sees another bit of that event.
+    ready_arrived : a ready query of the next cycle may see another READY.
+    query, answer : streams of `Query` and `Answer`, to and from the receiver.
+    ready_query, ready_answer : streams of `ReadyQuery` and `ReadyAnswer`; each question takes its
+        READY.
+    wake : {valid, thread}: the answer was yes. Also for one that waits no more.
+    asked : {valid, thread}: the thread asked for, from the offer of the question to its answer.
+
+    Raises TypeError or ValueError for `threads` that are no such number.
     """
 
     def __init__(self, *, threads: int):

@@ -19,25 +19,49 @@ TIMEOUT_BITS = dict(DESCRIPTOR)["timeout"]
 class CommandSlot(wiring.Component):
     """State of a command from its descriptor to its completion.
 
-    Admitted, a command waits until no earlier one of its communicator is `ahead`, then for its semaphore, then it is
-    `startable`. It has finished when nothing of it runs and every message that asks for it is acknowledged; or at
-    once when it fails. The slot is free again when its completion is written and nothing of it runs.
+    Admitted, a command waits until none is `ahead` of it, then for its semaphore, then it is
+    `startable`. It has finished when nothing of it runs and every message that asks for it is
+    acknowledged; or at once when it fails. The slot is free again when its completion is taken and
+    nothing of it runs.
+
+    It fails when it is admitted with a fault, and otherwise before it has finished when a message
+    is refused, when it is remote and the link is down, and at the tick after `timeout` ticks of
+    running. The first counts; of those in one cycle, in this order. All inputs count from the next
+    cycle on. Free after reset.
 
     Members
     -------
     allocate : the slot is in use.
-    admit : its descriptor is known: its `fault`, `is_collective`, `is_remote` (needs the link), `has_condition`, the
-        `communicator`, how many commands are `ahead` on it, and its `timeout`.
-    passed : a command of its communicator, admitted before it, has left.
-    met : its semaphore's condition is true.
-    start : it runs, `parts` things of it; `asks`: one of them is a message to be acknowledged. part_ended : one of
-        them has ended.
-    begin : so many `messages` more to be acknowledged; acknowledged : one is; refused : one is refused for `reason`.
-    link_down : nothing gets through. tick : a unit of the timeout is over.
-    reported, free : its completion is taken; the slot is to be free. held : it is about to start, and cannot be.
-    used, collective, on : in use; by a collective; on that communicator.
-    startable, wanted, settled, failed, finished, freeable : see above; `wanted`: it waits for its semaphore.
-    status, detail : how it ended. generation : how often the slot was used before.
+    admit : its descriptor is known, as the next six tell.
+    fault : why it may not be started, a `Fault`; NONE if it may.
+    is_collective : it runs a program.
+    is_remote : it needs the link.
+    has_condition : it waits for its semaphore.
+    communicator, timeout : fields of the descriptor; a timeout of 0 is none.
+    ahead : commands that have to leave before its turn.
+    passed : one of them leaves. Not in the cycle of `admit`.
+    met : its semaphore's condition is true; counts while it is `wanted`.
+    start, parts, asks : it runs, so many things of it; one of them is a message to be acknowledged.
+    part_ended : one of them has ended.
+    begin, messages : so many messages more are to be acknowledged. Not with `start`.
+    acknowledged : one is.
+    refused, reason : one is refused, and why.
+    link_down : nothing gets through.
+    tick : a unit of the timeout is over.
+    reported : its completion is taken.
+    free : the slot is to be free. Only when it is `freeable`.
+    held : it is about to start, and cannot be free.
+    used : the slot is in use.
+    collective : by a collective without a fault.
+    on : its communicator.
+    startable : it may start.
+    wanted : it waits for its semaphore, and nothing else.
+    settled : nothing is to be acknowledged.
+    failed : it has failed.
+    finished : its completion may leave.
+    freeable : it may be free.
+    status, detail : how it ended: a `Status`, and the fault or the reason.
+    generation : how often the slot was used before, modulo 2**12.
     """
 
     def __init__(self) -> None:

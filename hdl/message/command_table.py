@@ -33,9 +33,11 @@ _Kept = data.StructLayout({"command": 16, "partition": 8, "bytes": 32, "born": 3
 class CommandTable(wiring.Component):
     """`slots` command slots: their states, their descriptors, their completions.
 
-    Commands of one communicator start in the order in which they are admitted, one when the one before has left; all
-    others side by side. What changes a slot is seen in the next cycle. A completion leaves in the cycle in which its
-    command has finished, one a cycle, slots in turn.
+    Collectives of one communicator start in the order in which they are admitted, one when the one
+    before has left. What changes a slot is seen in the next cycle. A completion is offered in the
+    cycle in which its command has finished, one a cycle, slots in turn; until it is taken another
+    may be offered in its place. One slot becomes free a cycle, the lowest first. All are free after
+    reset.
 
     Parameters
     ----------
@@ -43,17 +45,29 @@ class CommandTable(wiring.Component):
 
     Members
     -------
-    allocate : {valid, slot}: the slot is in use. admit : its descriptor; not in a cycle with `leaving`.
-    leaving : a slot becomes free in this cycle.
+    allocate : {valid, slot}: the slot is in use.
+    admit : an `Admit`: the descriptor of a slot, and what was found of it. Not in a cycle with
+        `leaving`.
+    leaving : a collective's slot becomes free in this cycle.
     met : a bit a slot: its semaphore's condition is true.
-    start : {valid, slot}: it runs, `parts` things of it, one a message to be acknowledged if it `asks`. part_ended,
-        job_ended : one of them has ended. held : {valid, slot} of one that is about to start.
-    begin : {valid, slot}: so many `messages` more to be acknowledged. acknowledged : {valid, answer}.
-    link_down : nothing gets through. tick : a unit of the timeouts is over.
+    start : {valid, slot}: its command runs.
+    parts, asks : with `start`: so many things of it; one is a message to be acknowledged.
+    held : {valid, slot} of one that is about to start: it does not become free.
+    part_ended, job_ended : {valid, slot}: one of its things has ended. Not both for one slot in a
+        cycle.
+    begin : {valid, slot}: more messages are to be acknowledged.
+    messages : how many, with `begin`.
+    acknowledged : {valid, answer}: an `Acknowledged`; one to an earlier use of its slot is dropped.
+    link_down : nothing gets through.
+    tick : a unit of the timeouts is over.
     used, startable, collective, wanted, settled, failed : a bit a slot, see `CommandSlot`.
-    generations : of all slots. report : stream of `Report`.
-    start_slot, start_enable, start_command, fetch_slot, fetch_enable, fetch_command : two ports to what the slots
-        hold: the command a cycle after its slot was given with `enable`, held until the next.
+    generations : how often each slot was used before.
+    report : stream of `Report`.
+    start_slot, start_enable, fetch_slot, fetch_enable : two ports to what the slots hold: which to
+        read.
+    start_command, fetch_command : a cycle later the command, held until the next.
+
+    Raises TypeError or ValueError for `slots` that are no such number.
     """
 
     def __init__(self, *, slots: int):

@@ -27,19 +27,23 @@ _Operation = data.StructLayout({**{name: field.shape for name, field in Arrival}
 class EventTable(wiring.Component):
     """For each event the bits that have been set in the latest collective.
 
-    An arrival sets its bit; if the entry holds another collective's bits, they give way. A query is complete if the
-    entry is of the collective asked for and has all bits of the mask; one without bits is complete at once.
+    An arrival sets its bit; if the entry holds another collective's bits, they give way. A query is
+    complete if the entry is of the collective asked for and has all bits of the mask; one without
+    bits is complete at once.
 
-    Numbers of collectives repeat after 2^16. The first query of a collective also sweeps one entry of its
-    communicator, that of the low bits of its collective's number: if its bits are of a collective at least two
-    earlier, they are cleared. So in 256 collectives with a query each no entry stays that could be taken for one of
-    2^16 collectives later. (First: after a query of another. Were each to sweep, arrivals that are asked for one by
-    one would have to share the table with their questions.)
+    Numbers of collectives repeat after 2^16. The first query of a collective also sweeps one entry
+    of its communicator, that of the low bits of its collective's number: if its bits are of a
+    collective at least two earlier, they are cleared. So in 256 collectives with a query each no
+    entry stays that could be taken for one of 2^16 collectives later. (First: after a query of
+    another. Were each to sweep, arrivals that are asked for one by one would have to share the
+    table with their questions.)
 
-    After reset, and when a communicator is forgotten, entries are cleared, one a cycle; all else waits.
+    After reset, and when a communicator is forgotten, entries are cleared, one a cycle; all else
+    waits.
 
-    Latency: an arrival taken in cycle t is seen by a query taken in t + 1; the answer comes 1 cycle after the query.
-    Throughput: an arrival a cycle, a sweep in the place of one; a query every 2 cycles.
+    Latency: an arrival taken in cycle t is seen by a query taken in t + 1; the answer comes 1 cycle
+    after the query. Throughput: an arrival a cycle, a sweep in the place of one; a query every 2
+    cycles.
 
     Parameters
     ----------
@@ -48,9 +52,13 @@ class EventTable(wiring.Component):
     Members
     -------
     i : stream of {event, sequence, slot}.
-    query : stream of {event, sequence, mask}; answer: stream of {complete}, one for each query in order.
+    query : stream of {event, sequence, mask}.
+    answer : stream of {complete}, one for each query in order.
     forget : stream of {communicator}.
-    arrived, arrived_event : in the cycle before the first in which a query may see it: a bit of that event is set.
+    arrived, arrived_event : in the cycle before the first in which a query may see it: a bit of
+        that event is set.
+
+    Raises TypeError or ValueError for `communicators` that are no such number.
     """
 
     def __init__(self, *, communicators: int = 16):

@@ -24,24 +24,38 @@ class _State(enum.Enum, shape=2):
 
 
 class Fetch(wiring.Component):
-    """Takes READY threads one by one: reads entry, command and communicator, and works out what its steps share.
+    """Takes READY threads one by one: reads their entries, and works out what the steps share.
 
-    A thread whose entry has to wait before its first step leaves for the state in which it waits; who is woken is
-    `synced` and comes again. A `Sync` of each step is not looked at here. Latency 3 cycles from a READY thread to
-    `visit`; a thread every 3 cycles.
+    A thread whose entry has to wait before its first step leaves for the state in which it waits;
+    one that is `synced` has waited and goes on; one whose command has failed leaves for its end. A
+    `Sync` of each step is not looked at here. Until the thread has left or its visit is taken this
+    is decided anew each cycle, so a visit that waits may be withdrawn.
+
+    Latency: 2 cycles from `take` to `visit` or `block`. Throughput: a thread every 3 cycles. Idle
+    after reset.
 
     Parameters
     ----------
-    threads : 4 to 16. slots : command slots, 1 to 16.
+    threads : 4 to 16.
+    slots : command slots, 1 to 16.
 
     Members
     -------
-    pick, take : of the thread table. block : to it; `passes`: what it waits for is all that is left of its entry, so
-        that it goes on at `next_place` then, or ends if it `closes`. wait : to where arrivals are asked for. With an
-        EVENT to wait for a thread does not leave while `hold`.
-    slot, communicator_index, entry_index, look : what to read; command, communicator, entry : a cycle later.
-    idle, last_idle : a bit a thread. settled, failed : a bit a command slot.
+    pick, take : of the thread table: a READY thread {valid, thread, place, synced}, and that it is
+        taken.
+    block : to the thread table: {valid, thread, to}, the thread waits or ends.
+    passes : with `block` for EVENT: that is all that is left of its entry, which need not be
+        fetched again.
+    next_place, closes : where it goes on then; its subgraph ends instead.
+    wait : with `block` for EVENT: which arrivals, for `Arrivals`.
+    hold : no thread leaves for EVENT in this cycle, as `Arrivals` is told of another.
+    slot, communicator_index, entry_index, look : what to read, and when.
+    command, communicator, entry : what is there, from the next cycle to the next `look`.
+    idle, last_idle : a bit a thread: no job under way; none of the kind issued last.
+    settled, failed : a bit a command slot: nothing to be acknowledged; it has failed.
     visit : stream of `Visit`.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, threads: int, slots: int):

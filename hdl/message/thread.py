@@ -28,28 +28,44 @@ _OTHERS = (ThreadState.FREE, ThreadState.READY, ThreadState.BUSY, ThreadState.EN
 class ThreadStates(wiring.Component):
     """States of `threads` threads, a bit of each in one vector a state, and their jobs under way.
 
-    A thread that waits does nothing: it becomes READY when what it waits for is there. Where it waited before its
-    entry's first step, or before a step, it is `synced` then, and need not wait again. A command that fails ends
-    its threads that wait; one that is READY or BUSY is ended by who has it. What changes is seen in the next cycle.
+    A thread that waits does nothing: it becomes READY when what it waits for is there. Where it
+    waited before its entry's first step, or before a step, it is `synced` then, and need not wait
+    again. A command that fails ends its threads that wait; one that is READY or BUSY is ended by
+    who has it. What changes is seen in the next cycle. All are FREE after reset. A thread that is
+    not in the state that an input is for must not be named; only what it waits for may come at any
+    time.
 
     Parameters
     ----------
-    threads : 4 to 16. slots : command slots, 1 to 16.
+    threads : 4 to 16.
+    slots : command slots, 1 to 16.
 
     Members
     -------
-    start, start_slot : a bit of a FREE thread: READY, for that command. take : a bit of a READY one: BUSY.
-    block, release : a BUSY one leaves for the state `to`; `advance` with `release`: it has to synchronise again.
-    passes, closes : with `block` for EVENT: it will not be `synced` when that is there; it will END.
-    wake : what EVENT or TOKEN waits for is there; sized : what SIZE waits for.
-    asked, asked_size : it is being asked for, and may not become FREE.
+    start, start_slot : bits of FREE threads: READY, for that command.
+    take : a bit of a READY thread: BUSY.
+    block, release : {valid, thread, to}: a BUSY thread leaves for the state `to`.
+    advance : with `release`: it has to synchronise again.
+    passes, closes : with `block` for EVENT: it will not be `synced` when that is there; with both
+        it will END then.
+    wake : {valid, thread}: what EVENT or TOKEN waits for is there.
+    sized : {valid, thread}: what SIZE waits for is there.
+    asked, asked_size : {valid, thread}: it is being asked for, and has not `ended` yet.
     can_send, can_work : there is room in the queue of messages, of jobs of the reducer.
-    settled, met, failed : a bit a command: nothing to be acknowledged, the semaphore's condition true, it has failed.
-    begin, begin_work : a job is issued for a thread, one of the reducer's. sent, worked : one is done.
-    freed : bits of threads that have ended: FREE.
-    free, ready, busy, waits_event, waits_token, synced : a bit a thread.
-    idle, last_idle : no job under way; none of the kind issued last. ended : it has ended with all its jobs.
+    settled, met, failed : a bit a command: nothing to be acknowledged, the semaphore's condition
+        true, it has failed.
+    begin, begin_work : {valid, thread}: a job is issued for it; it is one of the reducer's. At most
+        511 of a kind are under way.
+    sent, worked : {valid, thread}: a message, a job of the reducer is done.
+    freed : bits of threads that have `ended`: FREE.
+    free, ready, busy, waits_event, waits_token : a bit a thread: it is FREE, READY, BUSY, waits in
+        EVENT, in TOKEN.
+    synced : a bit a thread: it has waited already.
+    idle, last_idle : a bit a thread: no job under way; none of the kind issued last.
+    ended : a bit a thread: it is in END, has no job under way and is not being asked for.
     wanted : a bit a command: some thread of it waits for the semaphore.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, threads: int, slots: int):

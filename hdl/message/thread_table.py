@@ -13,27 +13,40 @@ from .thread import ThreadStates
 class ThreadTable(wiring.Component):
     """`threads` threads and their places.
 
-    The pick among the READY is in turn, so that each gets on. Latency of a pick 0; what changes a thread is seen in
-    the next cycle.
+    The pick among the READY is in turn, so that each gets on. Latency of a pick 0; what changes a
+    thread is seen in the next cycle. One may begin, one be taken, one leave each way and one end a
+    cycle. All are free after reset.
 
     Parameters
     ----------
-    threads : 4 to 16. slots : command slots, 1 to 16.
+    threads : 4 to 16.
+    slots : command slots, 1 to 16.
 
     Members
     -------
-    start : stream of `Place`: a thread begins there. Waits while no thread is free, or `place` is written.
+    start : stream of `Place`: a thread begins there. Waits while no thread is free, or a place is
+        written by `release` or a `block` that `passes`.
     free : how many threads are free.
-    pick : {valid, thread, place, synced} of a READY thread; take : it becomes BUSY.
-    block : a BUSY thread leaves, its place as it was; if it `passes` for `next_place`, and for its end if it `closes`:
-        not in a cycle with `release`. release : one leaves for `place`; `advance`: it has to synchronise again.
-    begin : a job is issued for the thread; begin_work : it is one of the reducer's. sent, worked : one is done.
-    wake, sized : what the thread waits for is there. asked, asked_size : for which thread it is being asked.
-    can_send, can_work : room for jobs. settled, met, failed : a bit a command slot, see `ThreadStates`.
-    waits_event, waits_token, idle, last_idle : a bit a thread.
+    pick : {valid, thread, place, synced} of a READY thread; until it is taken another may be
+        picked.
+    take : it becomes BUSY.
+    block : {valid, thread, to}: a BUSY thread leaves, its place as it was.
+    passes, next_place, closes : with `block` for EVENT: for `next_place` instead; with both for its
+        end. Not in a cycle with `release`.
+    release, place : {valid, thread, to}: a BUSY thread leaves, for that place.
+    advance : with `release`: it has to synchronise again.
+    begin, begin_work : {valid, thread}: a job is issued for it; it is one of the reducer's.
+    sent, worked : {valid, thread}: a message, a job of the reducer is done.
+    wake, sized : {valid, thread}: what it waits for is there, arrivals or a READY, a size.
+    asked, asked_size : {valid, thread}: it is being asked for, and does not end yet.
+    can_send, can_work : room for messages, for jobs of the reducer.
+    settled, met, failed : a bit a command slot, see `ThreadStates`.
+    waits_event, waits_token, idle, last_idle : a bit a thread, see `ThreadStates`.
     wanted : a bit a command slot: some thread of it waits for the semaphore.
     active : some thread is READY or BUSY.
     ended : {valid, slot}: a thread of that command ended; it is free in the next cycle.
+
+    Raises TypeError or ValueError for a parameter that is no such number.
     """
 
     def __init__(self, *, threads: int, slots: int):
