@@ -19,8 +19,8 @@ TIMEOUT_BITS = dict(DESCRIPTOR)["timeout"]
 class CommandSlot(wiring.Component):
     """State of a command from its descriptor to its completion.
 
-    Admitted, a command waits until none is `ahead` of it, then for its semaphore, then it is
-    `startable`. It has finished when nothing of it runs and every message that asks for it is
+    Admitted, a collective waits until none is `ahead` of it; then, or at once, a command waits for
+    its semaphore, then it is `startable`. It has finished when nothing of it runs and every message that asks for it is
     acknowledged; or at once when it fails. The slot is free again when its completion is taken and
     nothing of it runs.
 
@@ -122,7 +122,8 @@ class CommandSlot(wiring.Component):
                     Mux(faulty, Status.MALFORMED, Mux(self.link_down & self.is_remote, Status.LINK_DOWN, Status.OK))
                 ),
                 *(self.collective.eq(self.is_collective & ~faulty), self.on.eq(self.communicator)),
-                *(remote.eq(self.is_remote), condition.eq(self.has_condition), before.eq(self.ahead)),
+                *(remote.eq(self.is_remote), condition.eq(self.has_condition)),
+                before.eq(Mux(self.is_collective, self.ahead, 0)),  # only collectives wait for each other
                 *(running.eq(0), is_reported.eq(0), self.detail.eq(self.fault), unsettled.eq(0), parts.eq(0)),
                 *(left.eq(self.timeout), timed.eq(self.timeout != 0)),
             ]

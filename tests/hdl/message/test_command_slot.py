@@ -70,9 +70,19 @@ def test_turn_then_semaphore():
 def test_condition_is_wanted_when_it_is_its_turn():
     async def body(tick, get):
         await tick("allocate")
-        assert await tick("admit", "has_condition", ahead=1) == {"settled"}
+        assert await tick("admit", "is_collective", "has_condition", ahead=1) == {"settled"}
         assert await tick("passed") == {"settled", "wanted"}
         assert await tick("met") == {"settled", "startable"}
+
+    on_slot(body)
+
+
+def test_only_a_collective_waits_for_those_ahead():
+    """A PUT or COPY names a communicator that means nothing to it, and no collective that leaves is told to it."""
+
+    async def body(tick, get):
+        await tick("allocate")
+        assert "startable" in await tick("admit", ahead=1)
 
     on_slot(body)
 
