@@ -1,30 +1,17 @@
 """Collectives on domains whose nodes are RTL: every byte is golden's, whatever the way, the errors and the order."""
 
-import functools
-
 import numpy as np
 import pytest
 
 from mtia import message
 from mtia.collectives import PROGRAMS, Algorithm, Collective, algorithms
-from mtia.link import LinkParameters
-from mtia.message_profiles import of
 from mtia.near_memory import ReduceFormat, ReduceKind
 from tb.message.collective import CollectiveRun, Job, first_byte_latency
 from tb.message.domain import DomainSettings
-from tb.message.port import NodeAndPort
-from tb.ports import design_of
+
+from .collectives import PARAMETERS, PIECE, check, node, sizes_of
 
 pytestmark = pytest.mark.sim
-
-PARAMETERS = of("sim")
-#: a packet of the switch's reductions at this size
-PIECE = 992
-
-
-@functools.cache
-def node():
-    return design_of(NodeAndPort(parameters=PARAMETERS, link=LinkParameters()), name="node")
 
 
 def run(*jobs, nodes=None, first_ports=None, **settings):
@@ -39,11 +26,6 @@ def run(*jobs, nodes=None, first_ports=None, **settings):
     return bench, bench.run()
 
 
-def check(result):
-    assert not result.failures, result.failures[0]
-    assert result.mismatches == 0, f"{result.job}: {result.first_mismatch}"
-
-
 @pytest.mark.parametrize("name", list(PROGRAMS), ids=lambda name: "-".join(map(str, name)))
 def test_every_program_gives_what_the_collective_is(name, seed):
     collective, algorithm = name
@@ -51,9 +33,7 @@ def test_every_program_gives_what_the_collective_is(name, seed):
     for ranks in (2,) if collective is Collective.SENDRECV else (2, 3, 6):
         for atoms in (1, 40, 333):
             root = int(rng.integers(ranks))
-            sizes = None
-            if collective is Collective.ALLTOALLV:
-                sizes = rng.integers(0, 32 * -(-atoms // ranks) + 1, (ranks, ranks), np.uint32)
+            sizes = sizes_of(collective, rng, ranks=ranks, atoms=atoms)
             job = Job(
                 collective=collective,
                 algorithm=algorithm,

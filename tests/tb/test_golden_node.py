@@ -2,7 +2,6 @@
 """Golden nodes of a domain: what they send is what the RTL sends, whoever their peers are."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import pytest
@@ -11,30 +10,20 @@ from golden import packets
 from golden.message_node import Node, Packet
 from mtia import message
 from mtia.collectives import PROGRAMS, Algorithm, Collective, algorithms
-from mtia.link import LinkParameters
 from mtia.message import Channel, PacketOp
-from mtia.message_profiles import of
 from mtia.near_memory import ReduceFormat, ReduceKind
 from tb.message.collective import CollectiveRun, Job
 from tb.message.domain import Domain, DomainSettings
-from tb.message.port import NodeAndPort
-from tb.ports import design_of
 
+from .collectives import PARAMETERS, PIECE, check, node, sizes_of
 from .domain_node import FlitNode
 
 pytestmark = pytest.mark.sim
 
-PARAMETERS = of("sim")
-PIECE = 992
 ROOM = 1 << 18
 HEAD, LAST, CHANNEL = 1, 2, 4
 #: packets of a header alone
 ANSWERS = (PacketOp.READY, PacketOp.DONE, PacketOp.REFUSED)
-
-
-@functools.cache
-def node():
-    return design_of(NodeAndPort(parameters=PARAMETERS, link=LinkParameters()), name="node")
 
 
 def run(*jobs, rtl, nodes=None, first_ports=None, **settings):
@@ -50,8 +39,7 @@ def run(*jobs, rtl, nodes=None, first_ports=None, **settings):
     )
     results = bench.run()
     for result in results:
-        assert not result.failures, result.failures[0]
-        assert result.mismatches == 0, f"{result.job}: {result.first_mismatch}"
+        check(result)
     assert bench.domain.run(cycles=500) == 500  # nothing is written any more
     memories = [bench.domain.memory(each).copy() for each in range(bench.domain.nodes)]
     bench.domain.close()
@@ -64,9 +52,7 @@ def test_an_rtl_node_finds_among_golden_ones_what_it_finds_among_rtl(name, seed)
     rng = np.random.default_rng(seed)
     for ranks in (2,) if collective is Collective.SENDRECV else (2, 5):
         atoms = int(rng.integers(1, 200))
-        sizes = None
-        if collective is Collective.ALLTOALLV:
-            sizes = rng.integers(0, 32 * -(-atoms // ranks) + 1, (ranks, ranks), np.uint32)
+        sizes = sizes_of(collective, rng, ranks=ranks, atoms=atoms)
         job = Job(
             collective=collective,
             algorithm=algorithm,
