@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from .collectives import PROGRAMS, Algorithm, Collective, number
 from .collectives_entries import Cut, Program
-from .message import ATOM_BYTES, MAX_PACKET, MAX_PIECES, MAX_RANKS, DescriptorOp
+from .message import ATOM_BYTES, DESCRIPTOR, MAX_PACKET, MAX_PIECES, MAX_RANKS, DescriptorOp
 from .near_memory import ReduceFormat, ReduceKind
 
 #: most bytes of a piece: a multiple of an atom in 16 bits
 MAX_PIECE = (1 << 16) - ATOM_BYTES
 #: most of a descriptor's timeout
-LONGEST_TIMEOUT = (1 << 16) - 1
+LONGEST_TIMEOUT = (1 << dict(DESCRIPTOR)["timeout"]) - 1
 #: collectives that add
 REDUCING = (Collective.REDUCE, Collective.ALLREDUCE, Collective.REDUCESCATTER)
 #: collectives that treat every byte by its place only, so that a long one may be done in parts one after the other

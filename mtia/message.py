@@ -198,6 +198,9 @@ DESCRIPTOR: Layout = (
     ("reserved_3", 24),
 )
 
+#: entries of an engine's program directory
+DIRECTORY_ENTRIES = 64
+
 #: cycles in the unit of a descriptor's timeout
 TIMEOUT_CYCLES = 4096
 

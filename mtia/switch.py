@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from . import generations, message
 from .checks import check_counts, check_powers
+from .collectives import WINDOW
 from .formats import unknown
 
 #: source of the packets that the switch itself makes
@@ -81,7 +82,7 @@ def of(generation: str | generations.Generation, size: str = "full") -> SwitchPa
     """The switch of a generation's domain.
 
     Where the domain is switched (`Network.switched`) it multicasts, two at once, and reduces; the 300's is plain.
-    A unit holds 6 pieces of the longest packet: a communicator, which is 6 ahead (`mtia.collectives.WINDOW`), never
+    A unit holds as many of the longest packets as a communicator is ahead (`mtia.collectives.WINDOW`), which never
     finds it full. `size`: `full`, with room for a longest packet in every queue, or `sim`, with short packets.
 
     ValueError for an unknown generation or size.
@@ -91,6 +92,6 @@ def of(generation: str | generations.Generation, size: str = "full") -> SwitchPa
     network = generations.get(generation).structure.network
     mtu = MTU[size]
     whole = SwitchParameters(
-        ports=network.domain, queue_flits=128 if size == "full" else 64, buses=2, pieces=6, slot_bytes=mtu
+        ports=network.domain, queue_flits=128 if size == "full" else 64, buses=2, pieces=WINDOW, slot_bytes=mtu
     )
     return whole if network.switched else replace(whole, buses=0, pieces=0)

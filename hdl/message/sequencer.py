@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
-from mtia.message import SUBGRAPHS, TIMEOUT_CYCLES
+from mtia.message import DIRECTORY_ENTRIES, SUBGRAPHS, TIMEOUT_CYCLES
 
 from ..core.arbiter import Arbiter
 from ..core.checks import require_int, stream_in, stream_out
@@ -83,7 +83,7 @@ class Sequencer(wiring.Component):
         depth: int = 4,
         commands: int = 4,
         communicators: int = 4,
-        programs: int = 64,
+        programs: int = DIRECTORY_ENTRIES,
         entries: int = 512,
         threads: int = 16,
         sends: int = 16,

@@ -84,7 +84,7 @@ class Receiver {
         const std::pair<uint64_t, int> stream{h[header::kSource], channel};
         const uint64_t op = h[header::kOp];
         const bool ends = h[header::kEnd];
-        const bool answers = op == packet_op::kReady || op == packet_op::kDone || op == packet_op::kRefused;
+        const bool answers = is_answer(op);
         const size_t wanted = kFlitBytes * (1 + (h[header::kLength] + kFlitBytes - 1 - kHeaderBytes) / kFlitBytes);
         int reason = refusal(h, channel);
         const bool torn = packet.payload.size() + kHeaderBytes != wanted;
@@ -115,7 +115,7 @@ class Receiver {
         }
         const bool known = of_event(h[header::kEvent]) < tables_.communicators.size();
         if (op == packet_op::kReady) return known && source < kMaxRanks ? reason::kNone : reason::kRange;
-        if (op == packet_op::kDone || op == packet_op::kRefused) return reason::kNone;
+        if (is_answer(op)) return reason::kNone;
         if (op == packet_op::kReduce) return reason::kOperation;
         if (h[header::kWindow] >= tables_.windows.size()) return reason::kWindow;
         const Window& w = tables_.windows[h[header::kWindow]];
@@ -160,7 +160,7 @@ class Receiver {
             int& count = tokens(of_event(h[header::kEvent]), h[header::kSource]);
             count = std::min(count + 1, 255);
         }
-        if (op == packet_op::kReady || op == packet_op::kDone || op == packet_op::kRefused) return;
+        if (is_answer(op)) return;
         const uint64_t address = place(h, tables_.windows[h[header::kWindow]]), length = h[header::kLength];
         if (address + length > memory_.bytes.size()) {
             throw std::runtime_error("write past the memory at " + std::to_string(address));

@@ -56,6 +56,11 @@ template <size_t N> void pack(const HeaderField (&layout)[N], const Row<N>& row,
     }
 }
 
+// Whether an operation's packets are a header alone: an answer, and no part of a message.
+inline bool is_answer(uint64_t op) {
+    return op == packet_op::kReady || op == packet_op::kDone || op == packet_op::kRefused;
+}
+
 struct Cut {  // what decides the operands of an entry: a rank of so many, the root, and the cut of the collective
     int64_t rank = 0, ranks = 1, root = 0, owners = 0, bytes = 0, chunk = 0, last = 0, piece = 0, pieces = 0;
 

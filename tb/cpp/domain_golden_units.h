@@ -144,7 +144,8 @@ class Units {
             if (receiver_.take(down_.front().flit, channel, cycle, header, answer)) {
                 changed_ = true;
                 if (answer[header::kOp] != packet_op::kReady) post(answer, kResponse, cycle);
-                const bool tells = header[header::kOp] == packet_op::kDone || header[header::kOp] == packet_op::kRefused;
+                const uint64_t op = header[header::kOp];
+                const bool tells = is_answer(op) && op != packet_op::kReady;
                 if (tells && receiver_.let_in()) answers_.push_back(header);
             }
             down_.pop_front();

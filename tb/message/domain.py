@@ -71,9 +71,6 @@ _APART = ("OrderedLane_??????????",)
 #: cycles between two looks at Python's signals and at the progress
 _SLICE_CYCLES = 512
 
-#: entries of a golden node's program directory
-PROGRAMS = 64
-
 _COMPLETED, _CYCLES, _QUIET, _BROKEN = range(4)
 
 
@@ -362,7 +359,7 @@ class Domain:
 def _sizes(parameters: MessageParameters) -> NDArray[np.int64]:
     """Of golden nodes, as the C++ takes them."""
     names = ("mtu", "windows", "communicators", "partitions", "completions")
-    return np.array([*(getattr(parameters, name) for name in names), PROGRAMS], np.int64)
+    return np.array([*(getattr(parameters, name) for name in names), message.DIRECTORY_ENTRIES], np.int64)
 
 
 def _library(design: Design, *, trace: bool) -> Path:
