@@ -40,16 +40,14 @@ module CCU2C(input CIN, A0, B0, C0, D0, A1, B1, C1, D1, output S0, S1, COUT);
     products = products ^ (products & 16'h0F0F) << 4;
     products = products ^ (products & 16'h00FF) << 8;
   endfunction
-  wire g0 = M0[0] ^ (M0[1] & A0) ^ (M0[2] & B0) ^ (M0[3] & A0 & B0);
-  wire g1 = M1[0] ^ (M1[1] & A1) ^ (M1[2] & B1) ^ (M1[3] & A1 & B1);
-  wire c0 = M0[4] ^ (M0[5] & A0) ^ (M0[6] & B0) ^ (M0[7] & A0 & B0);
-  wire c1 = M1[4] ^ (M1[5] & A1) ^ (M1[6] & B1) ^ (M1[7] & A1 & B1);
-  wire d0 = M0[8] ^ (M0[9] & A0) ^ (M0[10] & B0) ^ (M0[11] & A0 & B0);
-  wire d1 = M1[8] ^ (M1[9] & A1) ^ (M1[10] & B1) ^ (M1[11] & A1 & B1);
-  wire e0 = M0[12] ^ (M0[13] & A0) ^ (M0[14] & B0) ^ (M0[15] & A0 & B0);
-  wire e1 = M1[12] ^ (M1[13] & A1) ^ (M1[14] & B1) ^ (M1[15] & A1 & B1);
-  wire p0 = g0 ^ (C0 & c0) ^ (D0 & d0) ^ (C0 & D0 & e0);
-  wire p1 = g1 ^ (C1 & c1) ^ (D1 & d1) ^ (C1 & D1 & e1);
+  // of two inputs: the sum of the products that `m` names
+  function automatic pair(input [3:0] m, input a, b);
+    pair = m[0] ^ (m[1] & a) ^ (m[2] & b) ^ (m[3] & a & b);
+  endfunction
+  wire g0 = pair(M0[3:0], A0, B0);
+  wire g1 = pair(M1[3:0], A1, B1);
+  wire p0 = g0 ^ (C0 & pair(M0[7:4], A0, B0)) ^ (D0 & pair(M0[11:8], A0, B0)) ^ (C0 & D0 & pair(M0[15:12], A0, B0));
+  wire p1 = g1 ^ (C1 & pair(M1[7:4], A1, B1)) ^ (D1 & pair(M1[11:8], A1, B1)) ^ (C1 & D1 & pair(M1[15:12], A1, B1));
   wire inner = p0 ? CIN : INJECT1_0 != "YES" && g0;
   assign S0 = p0 ^ (INJECT1_0 != "YES" && CIN);
   assign S1 = p1 ^ (INJECT1_1 != "YES" && inner);

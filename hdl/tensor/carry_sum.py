@@ -165,7 +165,7 @@ class PlacedSum(wiring.Component):
 
     The path is cut in parts of `PART` places. A product is shifted inside a part; the part it is in
     is told by gates in the first adders, which cost nothing there. The parts are added by trees of
-    their own, and then to each other;so are the even lanes of a part, which reach further, and its
+    their own, and then to each other; so are the even lanes of a part, which reach further, and its
     odd ones. For paths that are long (`SliceShape.placed`).
 
     Latency: 5 cycles. Throughput: one group a cycle, no back-pressure. No register has a reset.
